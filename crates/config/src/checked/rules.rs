@@ -1,0 +1,180 @@
+//! Rules between settings, applied to what could be read.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use super::{Reader, Section};
+use crate::resolved::{Listen, Port};
+use crate::settings::{Certificate, Edge, HealthTable, Restart, Root, RouteTable, ServiceTable};
+use crate::value::duration;
+
+/// At most one check, settings that fit it, and times that fit each other.
+pub(crate) fn health(health: &HealthTable, section: &Section<'_>, reader: &mut Reader<'_>) {
+    one_check(health, section, reader);
+    if health.path.is_none() {
+        for key in ["status", "body"].into_iter().filter(|key| section.table.contains_key(*key)) {
+            let message = format!("`{key}` only makes sense together with `path`");
+            reader.report(section.place(key), message, "add `path = \"/health\"`, or leave it out");
+        }
+    }
+    // The default gives way to a shorter `every`; what somebody wrote does not.
+    if section.table.contains_key("timeout") {
+        at_most(("timeout", health.timeout), ("every", health.every), section, reader);
+    }
+    at_most(("timeout", health.timeout), ("start_within", health.start_within), section, reader);
+}
+
+fn one_check(health: &HealthTable, section: &Section<'_>, reader: &mut Reader<'_>) {
+    let given = [("path", health.path.is_some()), ("tcp", health.tcp), ("run", health.run.is_some())];
+    let given: Vec<&str> = given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect();
+    if let [first, .., last] = given[..] {
+        let message = format!("{} has both `{first}` and `{last}`, but a service has one health check", reader.here());
+        reader.report(section.place(last), message, "keep the one that says most: usually `path`");
+    }
+}
+
+/// The wait after a first crash must not be longer than the longest wait.
+pub(crate) fn restart(restart: &Restart, section: &Section<'_>, reader: &mut Reader<'_>) {
+    at_most(("backoff", restart.backoff), ("backoff_max", restart.backoff_max), section, reader);
+}
+
+/// The first time must not be longer than the second.
+fn at_most(
+    (key, time): (&str, Duration),
+    (limit_key, limit): (&str, Duration),
+    section: &Section<'_>,
+    reader: &mut Reader<'_>,
+) {
+    if time <= limit {
+        return;
+    }
+    // Points at what the file says: one of the two may be a default.
+    let place = if section.table.contains_key(key) { key } else { limit_key };
+    let message =
+        format!("`{key}` ({}) must not be longer than `{limit_key}` ({})", duration::show(time), duration::show(limit));
+    reader.report(section.place(place), message, format!("make `{key}` shorter or `{limit_key}` longer"));
+}
+
+/// A service is only asked over the network when it listens, and only given what it listens on.
+pub(crate) fn service(service: &ServiceTable, section: &Section<'_>, reader: &mut Reader<'_>) {
+    if service.group.is_some() && service.user.is_none() {
+        let message = "`group` needs `user`";
+        reader.report(section.place("group"), message, "add the `user` to run as, or leave `group` out");
+    }
+    let asks_network = service.health.as_ref().is_some_and(|health| health.path.is_some() || health.tcp);
+    if service.listen == Listen::Nothing && asks_network {
+        let message =
+            format!("{} has `listen = \"nothing\"`, so its health cannot be asked over the network", reader.here());
+        reader.report(section.place("health"), message, "use `health = { run = \"…\" }`, or leave `health` out");
+    }
+    for (variable, listen) in [("$PORT", Listen::Port), ("$SOCKET", Listen::Socket)] {
+        let is_used = service.run.iter().any(|word| uses(word, variable));
+        if is_used && service.listen != listen {
+            let message =
+                format!("`run` uses `{variable}`, but the service has `listen = \"{}\"`", service.listen.as_str());
+            let hint = format!("write `listen = \"{}\"`", listen.as_str());
+            reader.report(section.place("run"), message, hint);
+        }
+    }
+}
+
+/// Whether a word holds the variable, and not only one whose name begins like it.
+fn uses(word: &str, variable: &str) -> bool {
+    word.match_indices(variable).any(|(at, _)| {
+        !word[at + variable.len()..].starts_with(|next: char| next.is_ascii_alphanumeric() || next == '_')
+    })
+}
+
+/// Two listeners cannot share a port.
+pub(crate) fn edge(edge: &Edge, section: &Section<'_>, reader: &mut Reader<'_>) {
+    if let (Port::Number(http), Port::Number(https)) = (edge.http, edge.https)
+        && http == https
+        && http != 0
+    {
+        let message = format!("`http` and `https` both have port {http}");
+        reader.report(section.place("https"), message, "give each its own port, or turn one \"off\"");
+    }
+}
+
+/// Two routes for the same requests, or of the same name, cannot be told apart.
+pub(crate) fn route(route: &RouteTable, section: &Section<'_>, reader: &mut Reader<'_>) {
+    let matched = format!("{}{}", route.host.as_deref().unwrap_or_default(), route.path);
+    let key = ["path", "host"].into_iter().find(|key| section.table.contains_key(*key)).unwrap_or_default();
+    let place = section.place(key);
+    if let Some(line) = reader.seen_before("route", &matched, &place) {
+        let message = format!("there is already a route for the same host and path, on line {line}");
+        reader.report(place, message, "that one takes all its requests: remove one, or change `host` or `path`");
+    }
+    let Some(name) = &route.name else {
+        return;
+    };
+    let place = section.place("name");
+    if let Some(line) = reader.seen_before("route name", name, &place) {
+        let message = format!("there is already a route of this name, on line {line}");
+        reader.report(place, message, "names tell routes apart in logs and metrics: change one");
+    }
+}
+
+/// The same certificate twice is a slip of copying.
+pub(crate) fn certificate(certificate: &Certificate, section: &Section<'_>, reader: &mut Reader<'_>) {
+    let place = section.place("cert");
+    if let Some(line) = reader.seen_before("certificate", &certificate.cert.to_string_lossy(), &place) {
+        let message = format!("there is already this certificate, on line {line}");
+        reader.report(place, message, "remove one of the two tables");
+    }
+}
+
+/// The rules that concern more than one table.
+pub(crate) fn site(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) {
+    if !reader.is_whole() {
+        return;
+    }
+    if reader.services().is_empty() {
+        let hint = "add one: `[service.api]`, and below it `run = \"bin/api --port $PORT\"`";
+        reader.report(section.place("service"), "the file has no service, so there is nothing to run", hint);
+    }
+    routes_reach_listeners(root, section, reader);
+    edge_is_open(root, section, reader);
+    admin_has_its_port(root, section, reader);
+}
+
+fn routes_reach_listeners(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) {
+    let routes = section.table.get("route").and_then(|node| node.get_ref().as_array());
+    for to in routes.into_iter().flatten().filter_map(|route| route.get_ref().get("to")) {
+        let name = to.get_ref().as_str().unwrap_or_default();
+        if root.service.get(name).is_some_and(|service| service.listen == Listen::Nothing) {
+            let message = format!("service `{name}` has `listen = \"nothing\"`, so no route can lead to it");
+            reader.report(to.span(), message, format!("route to another service, or let `{name}` listen"));
+        }
+    }
+}
+
+fn edge_is_open(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) {
+    let is_closed = root.edge.http == Port::Off && root.edge.https == Port::Off;
+    if is_closed && !root.route.is_empty() {
+        let place = place_in(section, "edge", "https");
+        reader.report(
+            place,
+            "`http` and `https` are both off, so no route can be reached",
+            "turn one on: `https = \"auto\"`",
+        );
+    }
+}
+
+fn admin_has_its_port(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) {
+    let admin = root.admin.listen;
+    let shares_address =
+        root.edge.address == admin.ip() || root.edge.address.is_unspecified() || admin.ip().is_unspecified();
+    for (key, port) in [("http", root.edge.http), ("https", root.edge.https)] {
+        if port == Port::Number(admin.port()) && admin.port() != 0 && shares_address {
+            let message = format!("`edge.{key}` and `admin.listen` both have port {}", admin.port());
+            reader.report(place_in(section, "edge", key), message, "give each its own port");
+        }
+    }
+}
+
+/// The place of a key in a table of the file.
+fn place_in(section: &Section<'_>, table: &str, key: &str) -> Range<usize> {
+    let value = section.table.get(table).and_then(|node| node.get_ref().get(key));
+    value.map_or_else(|| section.place(table), |node| node.span())
+}

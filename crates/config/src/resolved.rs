@@ -1,0 +1,289 @@
+//! The third step: plain values, with every default filled in and every reference known to be good.
+//!
+//! Nothing here remembers where in the file it came from. Whoever receives a [`Config`] needs no
+//! further check before acting on it.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::settings::{Admin, Certificate, Edge, HealthTable, Restart, Root, RouteTable, ServiceTable, Site, Stop};
+use crate::value::Size;
+
+/// Everything the file says, ready to use.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// What the whole site shares.
+    pub site: Site,
+    /// The programs to keep running, by name. There is at least one.
+    pub services: BTreeMap<String, Service>,
+    /// Which requests go to which service, in the order of the file.
+    pub routes: Vec<Route>,
+    /// Certificates that are kept as files.
+    pub certificates: Vec<Certificate>,
+    /// The front door.
+    pub edge: Edge,
+    /// The listener for people and tools that run the site.
+    pub admin: Admin,
+}
+
+/// A program that prumo keeps running, in one or more replicas.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Service {
+    /// Its name: the `api` of `[service.api]`.
+    pub name: String,
+    /// The argument vector. `$PORT`, `$SOCKET`, `$REPLICA` and `$RELEASE` are left for the driver to fill in.
+    pub run: Vec<String>,
+    /// The working folder, relative to the folder of the file.
+    pub folder: PathBuf,
+    /// The environment of each replica, on top of the little that prumo passes on.
+    pub environment: BTreeMap<String, Value>,
+    /// The user to run as.
+    pub user: Option<String>,
+    /// The group to run as.
+    pub group: Option<String>,
+    /// How a replica takes requests.
+    pub listen: Listen,
+    /// How many replicas run at once.
+    pub replicas: u32,
+    /// How prumo knows that a replica can serve.
+    pub health: Health,
+    /// The most memory a replica may use.
+    pub memory: Option<Size>,
+    /// The most processor time a replica may use, in cores.
+    pub cpu: Option<f64>,
+    /// The most processes and threads a replica may have.
+    pub processes: Option<u32>,
+    /// The most files a replica may have open.
+    pub files: Option<u32>,
+    /// How a replica is asked to stop.
+    pub stop: Stop,
+    /// How long a replica may finish its requests after it left the routing.
+    pub drain: Duration,
+    /// What happens when a replica ends by itself.
+    pub restart: Restart,
+    /// How much of what the replicas print is kept.
+    pub log_keep: Size,
+}
+
+/// The value of one environment variable.
+#[derive(Clone, PartialEq)]
+pub enum Value {
+    /// A text, as the file has it.
+    Text(String),
+    /// A secret, to be fetched when a replica starts.
+    Secret(SecretSource),
+}
+
+impl fmt::Debug for Value {
+    /// A text may be a password that somebody wrote into the file, so it is never printed.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Value::Text(_) => f.write_str("Text([redacted])"),
+            Value::Secret(source) => f.debug_tuple("Secret").field(source).finish(),
+        }
+    }
+}
+
+/// Where a secret comes from. The secret itself is never part of a [`Config`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum SecretSource {
+    /// Kept by prumo: `prumo secret set NAME`.
+    Named(String),
+    /// The content of a file.
+    File(PathBuf),
+    /// A variable in the environment of prumo itself.
+    Env(String),
+    /// What a command prints.
+    Command(Vec<String>),
+}
+
+/// How a replica takes requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// On a private TCP port, given as `$PORT`.
+    Port,
+    /// On a Unix socket, given as `$SOCKET`.
+    Socket,
+    /// Not at all: a worker.
+    Nothing,
+}
+
+/// How prumo knows that a replica can serve.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Health {
+    /// What is asked of the replica.
+    pub check: Check,
+    /// The time from one check to the next.
+    pub every: Duration,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    /// How many good checks in a row make a replica healthy.
+    pub healthy: u32,
+    /// How many bad checks in a row make a replica unhealthy.
+    pub unhealthy: u32,
+    /// How long a new replica may take until its first good check.
+    pub start_within: Duration,
+}
+
+/// What is asked of a replica to know its health.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Check {
+    /// A GET request.
+    Http {
+        /// The path to ask for.
+        path: String,
+        /// Ranges of status codes that count as healthy, both ends included.
+        status: Vec<std::ops::RangeInclusive<u16>>,
+        /// A text that the body must contain.
+        body: Option<String>,
+    },
+    /// A TCP (or Unix socket) connection that is accepted.
+    Tcp,
+    /// A command that ends with 0.
+    Command(Vec<String>),
+    /// Nothing but a process that runs.
+    Alive,
+}
+
+/// Which requests go to which service.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Route {
+    /// A name for logs and metrics: host and path, unless the file gives another.
+    pub name: String,
+    /// The host in lower case, or `*.example.com`; absent for any host.
+    pub host: Option<String>,
+    /// The start of the path, compared segment by segment.
+    pub path: String,
+    /// The service that answers.
+    pub to: String,
+    /// How a replica is chosen.
+    pub balance: Balance,
+    /// How long the service may take until it begins to answer.
+    pub timeout: Duration,
+    /// The largest request body that is let through.
+    pub body_max: Size,
+}
+
+/// How a replica is chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Balance {
+    /// One after the other.
+    RoundRobin,
+    /// The one with the fewest requests in flight.
+    LeastConnections,
+}
+
+/// A port of the edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// The standard port where prumo may bind it, else the one above 8000.
+    Auto,
+    /// Do not listen.
+    Off,
+    /// This port and no other.
+    Number(u16),
+}
+
+/// Who may read the metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MetricsAccess {
+    /// Those with a token.
+    Token,
+    /// Everybody who reaches the admin listener.
+    Open,
+}
+
+/// A signal that asks a process to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM
+    Term,
+    /// SIGINT
+    Int,
+    /// SIGQUIT
+    Quit,
+    /// SIGHUP
+    Hup,
+    /// SIGUSR1
+    Usr1,
+    /// SIGUSR2
+    Usr2,
+    /// SIGKILL
+    Kill,
+}
+
+impl Config {
+    /// What the checked tables mean. Nothing can be wrong any more.
+    pub(crate) fn resolve(root: Root) -> Config {
+        let services = root.service.into_iter().map(|(name, table)| (name.clone(), Service::resolve(name, table)));
+        Config {
+            site: root.site,
+            services: services.collect(),
+            routes: root.route.into_iter().map(Route::resolve).collect(),
+            certificates: root.certificate,
+            edge: root.edge,
+            admin: root.admin,
+        }
+    }
+}
+
+impl Service {
+    fn resolve(name: String, table: ServiceTable) -> Service {
+        let health = table.health.unwrap_or_else(HealthTable::unstated);
+        Service {
+            name,
+            run: table.run,
+            folder: table.folder,
+            environment: table.environment,
+            user: table.user,
+            group: table.group,
+            listen: table.listen,
+            replicas: table.replicas,
+            health: Health::resolve(health, table.listen),
+            memory: table.memory,
+            cpu: table.cpu,
+            processes: table.processes,
+            files: table.files,
+            stop: table.stop,
+            drain: table.drain,
+            restart: table.restart,
+            log_keep: table.log_keep,
+        }
+    }
+}
+
+impl Health {
+    fn resolve(table: HealthTable, listen: Listen) -> Health {
+        let check = match (table.path, table.run) {
+            (Some(path), _) => Check::Http { path, status: table.status, body: table.body },
+            (None, Some(run)) => Check::Command(run),
+            (None, None) if listen == Listen::Nothing => Check::Alive,
+            (None, None) => Check::Tcp,
+        };
+        Health {
+            check,
+            every: table.every,
+            timeout: table.timeout.min(table.every),
+            healthy: table.healthy,
+            unhealthy: table.unhealthy,
+            start_within: table.start_within,
+        }
+    }
+}
+
+impl Route {
+    fn resolve(table: RouteTable) -> Route {
+        let described = || format!("{}{}", table.host.as_deref().unwrap_or_default(), table.path);
+        Route {
+            name: table.name.unwrap_or_else(described),
+            host: table.host,
+            path: table.path,
+            to: table.to,
+            balance: table.balance,
+            timeout: table.timeout,
+            body_max: table.body_max,
+        }
+    }
+}

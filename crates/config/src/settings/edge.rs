@@ -1,0 +1,77 @@
+//! `[edge]` and `[admin]`
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use super::{kind, optional, table};
+use crate::checked::rules;
+use crate::resolved::{MetricsAccess, Port};
+use crate::value::{Cidr, Size};
+
+table! {
+    /// The front door: listeners, and limits for every request.
+    pub struct Edge as "edge", "[edge]", check rules::edge {
+        /// The address to listen on.
+        address: IpAddr = "127.0.0.1",
+            because "A new site is not on the internet before somebody says so.",
+            example "0.0.0.0";
+        /// The port for HTTP: "auto", "off" or a number. 0 takes any free port.
+        http: Port = "auto",
+            because "80 where prumo may bind it, else 8080: the same file works on a laptop and on a server.",
+            example 8080;
+        /// The port for HTTPS: "auto", "off" or a number. 0 takes any free port.
+        https: Port = "auto",
+            because "443 where prumo may bind it, else 8443.",
+            example 8443;
+        /// How many cores serve requests, one thread each.
+        cores: Option<u32>, from 1 to 1024,
+            because "Without it, all cores that prumo may use.",
+            example 2;
+        /// Proxies in front of prumo. Only from them are `X-Forwarded-*` headers believed.
+        trusted_proxies: Vec<Cidr> = [],
+            because "Anybody can send these headers, so nobody is believed unasked.",
+            example ["10.0.0.0/8", "2001:db8::/32"];
+        /// The most bytes of request headers; more get a 431.
+        headers_max: Size = "16KiB", from "1KiB" to "1MiB",
+            because "Twice what browsers and clouds send with many cookies, small enough that 10,000 connections fit in memory.",
+            example "32KiB";
+        /// How long a client may take to send the headers of a request.
+        header_timeout: Duration = "10s", from "100ms" to "1h",
+            because "A phone on a bad network needs seconds; who needs longer holds connections open on purpose.",
+            example "5s";
+        /// How long a connection may wait for its next request.
+        idle_timeout: Duration = "75s", from "1s" to "1d",
+            because "What nginx does; a little longer than the 60s of common load balancers, so that they close first.",
+            example "2m";
+        /// How long a body may stand still, in either direction.
+        body_timeout: Duration = "30s", from "100ms" to "1d",
+            because "It is no limit for slow transfers, only for those that have stopped.",
+            example "1m";
+        /// The most connections at once. Beyond it, new ones wait in the queue of the system.
+        connections_max: u32 = 10000, from 1 to 10000000,
+            because "About 200 MB of memory when all are idle TLS connections.",
+            example 50000;
+        /// Whether each request is written to the access log.
+        access_log: bool = true,
+            because "The first question after a fault is who asked for what.",
+            example false;
+        /// How much of the access log is kept on disk.
+        access_log_keep: Size = "256MB", from "1MB" to "10TB",
+            because "About a million requests.",
+            example "2GB";
+    }
+}
+
+table! {
+    /// The listener for people and tools that run the site.
+    pub struct Admin as "admin", "[admin]" {
+        /// The address and port.
+        listen: SocketAddr = "127.0.0.1:7700",
+            because "Reached from this machine only; tunnel to it with ssh.",
+            example "10.0.0.5:7700";
+        /// Who may read `/metrics`: those with a "token", or everybody who reaches the listener ("open").
+        metrics: MetricsAccess = "token",
+            because "Metrics tell a stranger how busy the site is and what it is made of.",
+            example "open";
+    }
+}

@@ -1,0 +1,136 @@
+//! `[service.NAME]` and the tables in it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::{HealthTable, kind, optional, table};
+use crate::checked::{Cores, Environment, FilePath, Text, Words, rules};
+use crate::resolved::{Listen, Signal, Value};
+use crate::value::{Rate, Size};
+
+table! {
+    /// A program that prumo keeps running, in one or more replicas.
+    pub(crate) struct ServiceTable as "service", "[service.NAME]", check rules::service {
+        /// The command of a replica: a list, or a text that is split into words by quotes and backslashes, without a
+        /// shell. `$PORT`, `$SOCKET`, `$REPLICA` and `$RELEASE` are filled in for each replica.
+        run: Vec<String> as Words,
+            because "It is required: prumo cannot guess how the program starts.",
+            example "bin/api --port $PORT";
+        /// The working folder, relative to the folder of the file.
+        folder: PathBuf as FilePath = ".",
+            because "The file usually lies at the root of the app.",
+            example "backend";
+        /// Variables for the replicas. A value is a text, or where a secret comes from.
+        environment: BTreeMap<String, Value> as Environment = {},
+            because "Nothing of prumo's own environment is passed on except what a program cannot do without.",
+            example { LOG_LEVEL = "info", DB_PASSWORD = { secret = "db-password" } };
+        /// The user to run as. prumo must run as root for this.
+        user: Option<String> as Option<Text>,
+            because "Without it, replicas run as the user of prumo.",
+            example "www-data";
+        /// The group to run as.
+        group: Option<String> as Option<Text>,
+            because "Without it, replicas run in the first group of their user.",
+            example "www-data";
+        /// How a replica takes requests: on a private "port" (`$PORT`), on a Unix "socket" (`$SOCKET`), or on "nothing".
+        listen: Listen = "port",
+            because "Almost every web framework can be told a port; fewer can be told a socket.",
+            example "socket";
+        /// How many replicas run at once.
+        replicas: u32 = 1, from 1 to 100,
+            because "One is enough to deploy without losing a request, and most apps must be asked before they run twice.",
+            example 3;
+        /// How prumo knows that a replica can serve.
+        health: Option<HealthTable>,
+            because "Without it, a replica that listens is healthy when it accepts a connection, and a worker when it runs.",
+            example { path = "/health" };
+        /// The most memory a replica may use; one that uses more is killed and started again.
+        memory: Option<Size>, from "1MiB" to "1024TiB",
+            because "Without it, a replica may use what the machine has: a wrong limit kills healthy programs.",
+            example "512MB";
+        /// The most processor time a replica may use, in cores.
+        cpu: Option<f64> as Option<Cores>, from 0.01 to 1024,
+            because "Without it, replicas share the machine, which wastes nothing.",
+            example 1.5;
+        /// The most processes and threads a replica may have.
+        processes: Option<u32>, from 1 to 4194304,
+            because "Without it, the limit of the system applies.",
+            example 200;
+        /// The most files and connections a replica may have open.
+        files: Option<u32>, from 16 to 1073741816,
+            because "Without it, the limit of the system applies.",
+            example 65536;
+        /// How a replica is asked to stop.
+        stop: Stop = {},
+            because "SIGTERM and ten seconds are what most programs are written for.",
+            example { signal = "INT", within = "30s" };
+        /// How long a replica that left the routing may take to finish its requests before it is asked to stop.
+        drain: Duration = "30s", from "0s" to "1d",
+            because "Long enough for all but the longest downloads; a replica without requests stops at once.",
+            example "2m";
+        /// What happens when a replica ends by itself.
+        restart: Restart = {},
+            because "A program that ended is started again, soon at first and then less often.",
+            example { backoff_max = "1m" };
+        /// How much of what the replicas print is kept on disk.
+        log_keep: Size = "64MB", from "1MB" to "1TB",
+            because "About half a million lines: days for most apps, and a bound that a mad loop cannot pass.",
+            example "1GB";
+    }
+}
+
+table! {
+    /// A variable whose value is a secret, and where that comes from. Exactly one key is given. The secret is fetched
+    /// when a replica starts, and is never printed or stored.
+    pub(crate) struct SecretTable as "service.environment", "[service.NAME.environment.VARIABLE]" {
+        /// The name of a secret that prumo keeps: `prumo secret set NAME`.
+        secret: Option<String> as Option<Text>,
+            because "Kept in the state folder, for the user of prumo alone, so that the file can be shared.",
+            example "db-password";
+        /// A file whose content is the secret, without a line end at its end.
+        file: Option<PathBuf> as Option<FilePath>,
+            because "This is how systemd, Docker and Kubernetes hand over secrets.",
+            example "/run/secrets/db";
+        /// A variable in the environment of prumo itself.
+        env: Option<String> as Option<Text>,
+            because "Unlike `${NAME}`, the value does not become part of the configuration.",
+            example "DB_PASSWORD";
+        /// A command that prints the secret.
+        command: Option<Vec<String>> as Option<Words>,
+            because "Every vault has a command line.",
+            example ["pass", "show", "db"];
+    }
+}
+
+table! {
+    /// How a replica is asked to stop.
+    pub struct Stop as "service.stop", "[service.NAME.stop]" {
+        /// The signal that asks: TERM, INT, QUIT, HUP, USR1, USR2 or KILL.
+        signal: Signal = "TERM",
+            because "It is the signal that systemd and Docker send.",
+            example "INT";
+        /// How long it may take; then all its processes are killed.
+        within: Duration = "10s", from "0s" to "1h",
+            because "What Docker waits; its requests were finished before, while it drained.",
+            example "30s";
+    }
+}
+
+table! {
+    /// What happens when a replica ends by itself.
+    pub struct Restart as "service.restart", "[service.NAME.restart]", check rules::restart {
+        /// The wait before the first restart; it doubles each time.
+        backoff: Duration = "500ms", from "10ms" to "1h",
+            because "Short enough that one crash is hardly noticed, long enough that a loop does not burn a core.",
+            example "1s";
+        /// The longest wait.
+        backoff_max: Duration = "30s", from "10ms" to "1h",
+            because "A database that comes back is noticed within half a minute.",
+            example "2m";
+        /// More ends than this are called a crash loop: it is said aloud, and the waits stay long.
+        crash_loop: Rate = "5/1m",
+            because "A program that ended five times within a minute will not be saved by a sixth start.",
+            example "10/5m";
+    }
+}

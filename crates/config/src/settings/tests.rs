@@ -1,0 +1,47 @@
+use super::*;
+use crate::read;
+use crate::reference::all_tables;
+
+/// Goal: every default and every example is a value that the reader accepts, in its own table.
+#[test]
+fn defaults_and_examples_are_good() {
+    for table in all_tables() {
+        for setting in table.settings {
+            let values = [Some(setting.example), setting.default].into_iter().flatten();
+            values.for_each(|value| check(table, setting, value));
+        }
+    }
+}
+
+fn check(table: &TableDefinition, setting: &Setting, value: &str) {
+    let line = format!("{} = {value}", setting.key);
+    let service = "[service.api]\nrun = \"api\"\n";
+    let health = if matches!(setting.key, "status" | "body") { "path = \"/\"\n" } else { "" };
+    let text = match table.name {
+        "" if setting.key == "service" => line,
+        "" => format!("{line}\n{service}"),
+        "service" if setting.key == "run" => format!("[service.api]\n{line}"),
+        "service" if setting.key == "group" => format!("{service}user = \"www-data\"\n{line}"),
+        "service" => format!("{service}{line}"),
+        "service.environment" => format!("{service}environment = {{ X = {{ {line} }} }}"),
+        "service.health" => format!("{service}[service.api.health]\n{health}{line}"),
+        "route" if setting.key == "to" => format!("{service}[[route]]\n{line}"),
+        "route" => format!("{service}[[route]]\nto = \"api\"\n{line}"),
+        "certificate" if setting.key == "cert" => format!("{service}[[certificate]]\nkey = \"k\"\n{line}"),
+        "certificate" => format!("{service}[[certificate]]\ncert = \"c\"\n{line}"),
+        _ => format!("{service}{}\n{line}", table.header.replace("NAME", "api")),
+    };
+    if let Err(mistakes) = read(&text, "prumo.toml", None, &|_| None) {
+        panic!("{}.{}:\n{mistakes}", table.name, setting.key);
+    }
+}
+
+/// Goal: what a definition says is said in whole sentences.
+#[test]
+fn texts_are_sentences() {
+    for setting in all_tables().into_iter().flat_map(|table| table.settings) {
+        for text in [setting.text, setting.why] {
+            assert!(text.trim().ends_with('.') && !text.contains("  "), "{}: {text}", setting.key);
+        }
+    }
+}

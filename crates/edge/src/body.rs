@@ -1,0 +1,275 @@
+//! Bodies, both ways, as plain enums: what streams is never collected, and nothing is boxed twice.
+
+use std::cell::Cell;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+use http_body::{Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::client::{Pace, Phase};
+use crate::link::Link;
+use crate::record::Record;
+use crate::upstream::Seat;
+
+/// What is sent to a client.
+pub(crate) enum Body {
+    Empty,
+    Full(Option<Bytes>),
+    Upstream(Box<Passage>),
+}
+
+impl Body {
+    pub(crate) fn full(bytes: Bytes) -> Body {
+        Body::Full(Some(bytes))
+    }
+}
+
+/// Why a body ended before its end. hyper then cuts the connection, which is how the other side learns of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyCut {
+    Upstream,
+    Stalled,
+    TooLarge,
+    Client,
+}
+
+impl BodyCut {
+    /// As the access log names it.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            BodyCut::Upstream => "upstream",
+            BodyCut::Stalled => "stalled",
+            BodyCut::TooLarge => "too_large",
+            BodyCut::Client => "client",
+        }
+    }
+}
+
+impl fmt::Display for BodyCut {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            BodyCut::Upstream => "the upstream ended its answer early",
+            BodyCut::Stalled => "the body made no progress for too long",
+            BodyCut::TooLarge => "the request body is larger than the route accepts",
+            BodyCut::Client => "the client ended its request early",
+        })
+    }
+}
+
+impl std::error::Error for BodyCut {}
+
+impl http_body::Body for Body {
+    type Data = Bytes;
+    type Error = BodyCut;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
+        match self.get_mut() {
+            Body::Empty => Poll::Ready(None),
+            Body::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+            Body::Upstream(passage) => passage.poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Body::Empty | Body::Full(None) => true,
+            Body::Full(Some(bytes)) => bytes.is_empty(),
+            Body::Upstream(passage) => passage.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Body::Empty | Body::Full(None) => SizeHint::with_exact(0),
+            Body::Full(Some(bytes)) => SizeHint::with_exact(bytes.len() as u64),
+            Body::Upstream(passage) => passage.incoming.size_hint(),
+        }
+    }
+}
+
+/// An upstream's answer on its way to the client. It owns everything the request holds: dropping it, at the end or when
+/// the client has gone, gives back the seat, returns or closes the upstream connection, and writes the record.
+pub(crate) struct Passage {
+    incoming: Incoming,
+    /// The end was seen; a body without length shows it only by ending.
+    has_ended: bool,
+    /// Told to hyper at the next poll, after it has sent what it holds: a client gets all that there was.
+    cut: Option<BodyCut>,
+    link: Option<Box<Link>>,
+    seat: Seat,
+    record: Record,
+    pace: Rc<Pace>,
+}
+
+impl Passage {
+    /// Turns an upstream's response into the client's.
+    pub(crate) fn wrap(
+        response: Response<Incoming>,
+        link: Box<Link>,
+        seat: Seat,
+        record: Record,
+        pace: Rc<Pace>,
+    ) -> Response<Body> {
+        pace.enter(Phase::Download);
+        response.map(|incoming| {
+            let passage = Passage { incoming, has_ended: false, cut: None, link: Some(link), seat, record, pace };
+            Body::Upstream(Box::new(passage))
+        })
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
+        use http_body::Body as _;
+        if let Some(cut) = self.cut {
+            return Poll::Ready(Some(Err(cut)));
+        }
+        if let Some(link) = &mut self.link {
+            link.poll(cx);
+        }
+        // Whatever arrives, arrived in the call above, made by this task: the body itself need wake nobody.
+        let mut quiet = Context::from_waker(Waker::noop());
+        match Pin::new(&mut self.incoming).poll_frame(&mut quiet) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.pace.deadline.progress();
+                self.record.bytes_out += frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                tracing::debug!(%error, "upstream body cut");
+                self.cut(BodyCut::Upstream, cx)
+            }
+            Poll::Ready(None) => {
+                self.has_ended = true;
+                Poll::Ready(None)
+            }
+            Poll::Pending if self.pace.is_expired() => self.cut(BodyCut::Stalled, cx),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn cut(&mut self, why: BodyCut, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
+        self.link = None;
+        self.cut = Some(why);
+        self.record.cut = Some(why);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl Drop for Passage {
+    fn drop(&mut self) {
+        use http_body::Body as _;
+        if self.has_ended || self.incoming.is_end_stream() {
+            if let Some(link) = self.link.take() {
+                self.seat.give_back(link);
+            }
+        } else if self.record.cut.is_none() {
+            self.record.cut = Some(BodyCut::Client);
+        }
+        self.pace.enter(Phase::Waiting);
+    }
+}
+
+/// What is sent to an upstream.
+pub(crate) enum Upload {
+    Empty,
+    Stream { incoming: Incoming, meter: Rc<Meter> },
+}
+
+/// What is known about a request body while hyper has it.
+pub(crate) struct Meter {
+    pub(crate) bytes: Cell<u64>,
+    pub(crate) cut: Cell<Option<BodyCut>>,
+    pub(crate) has_ended: Cell<bool>,
+    body_max: u64,
+    pace: Rc<Pace>,
+    answer_timeout: Duration,
+}
+
+impl Meter {
+    pub(crate) fn new(body_max: u64, pace: Rc<Pace>, answer_timeout: Duration) -> Meter {
+        let (bytes, cut, has_ended) = (Cell::new(0), Cell::new(None), Cell::new(false));
+        Meter { bytes, cut, has_ended, body_max, pace, answer_timeout }
+    }
+
+    fn count(&self, bytes: usize) -> Result<(), BodyCut> {
+        self.pace.deadline.progress();
+        self.bytes.set(self.bytes.get() + bytes as u64);
+        if self.bytes.get() > self.body_max {
+            return Err(self.cut(BodyCut::TooLarge));
+        }
+        Ok(())
+    }
+
+    /// The upstream has the whole request: its time begins, unless it has answered already.
+    fn end(&self) {
+        self.has_ended.set(true);
+        if self.pace.phase() == Phase::Upload {
+            self.pace.await_answer(self.answer_timeout);
+        }
+    }
+
+    fn cut(&self, why: BodyCut) -> BodyCut {
+        self.cut.set(Some(why));
+        why
+    }
+}
+
+impl Upload {
+    fn poll_incoming(
+        incoming: &mut Incoming,
+        meter: &Meter,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
+        use http_body::Body as _;
+        let frame = match std::task::ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => {
+                tracing::debug!(%error, "client body cut");
+                return Poll::Ready(Some(Err(meter.cut(BodyCut::Client))));
+            }
+            None => {
+                meter.end();
+                return Poll::Ready(None);
+            }
+        };
+        if let Err(cut) = meter.count(frame.data_ref().map_or(0, Bytes::len)) {
+            return Poll::Ready(Some(Err(cut)));
+        }
+        if incoming.is_end_stream() {
+            meter.end();
+        }
+        Poll::Ready(Some(Ok(frame)))
+    }
+}
+
+impl http_body::Body for Upload {
+    type Data = Bytes;
+    type Error = BodyCut;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
+        match self.get_mut() {
+            Upload::Empty => Poll::Ready(None),
+            Upload::Stream { incoming, meter } => Upload::poll_incoming(incoming, meter, cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Upload::Empty => true,
+            Upload::Stream { incoming, .. } => incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Upload::Empty => SizeHint::with_exact(0),
+            Upload::Stream { incoming, .. } => incoming.size_hint(),
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! One client connection: who it is, how long it may take, and what its last request head looked like on the wire.
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use http::header::HeaderValue;
+
+use crate::deadline::{Deadline, Deadlines};
+use crate::forwarded::PeerFacts;
+use crate::framing::HeadScan;
+use crate::settings::Settings;
+use crate::tunnel::Tunnel;
+
+/// One client connection.
+pub(crate) struct Client {
+    pub(crate) facts: PeerFacts,
+    pub(crate) tls: bool,
+    pub(crate) pace: Rc<Pace>,
+    /// Set when an answer was `101 Switching Protocols`: what goes on when hyper has let go of the socket.
+    pub(crate) tunnel: RefCell<Option<Tunnel>>,
+    /// Requests of a shared (HTTP/2) connection that are not over.
+    pub(crate) streams: Cell<usize>,
+    scan: RefCell<HeadScan>,
+    is_silent: Cell<bool>,
+}
+
+impl Client {
+    pub(crate) fn new(
+        address: SocketAddr,
+        tls: bool,
+        local_port: u16,
+        settings: &Settings,
+        deadlines: &Rc<Deadlines>,
+    ) -> Client {
+        let ip = address.ip().to_canonical();
+        let facts = PeerFacts {
+            // An address and a number are always valid header text.
+            address: HeaderValue::from_str(&ip.to_string()).unwrap_or(HeaderValue::from_static("unknown")),
+            proto: HeaderValue::from_static(if tls { "https" } else { "http" }),
+            port: HeaderValue::from(local_port),
+            trusted: settings.trusted_proxies.iter().any(|network| network.contains(ip)),
+        };
+        let pace = Rc::new(Pace::new(deadlines.add(), settings));
+        Client {
+            facts,
+            tls,
+            pace,
+            tunnel: RefCell::new(None),
+            streams: Cell::new(0),
+            scan: RefCell::new(HeadScan::default()),
+            is_silent: Cell::new(true),
+        }
+    }
+
+    /// Bytes came from the client.
+    pub(crate) fn read(&self, bytes: &[u8]) {
+        self.is_silent.set(false);
+        match self.pace.phase.get() {
+            Phase::Waiting => {
+                self.pace.enter(Phase::Head);
+                self.scan.borrow_mut().read(bytes);
+            }
+            Phase::Head => self.scan.borrow_mut().read(bytes),
+            Phase::Upload => self.pace.deadline.progress(),
+            Phase::Shared | Phase::Upstream | Phase::Download => {}
+        }
+    }
+
+    /// Nothing was ever read from it.
+    pub(crate) fn is_silent(&self) -> bool {
+        self.is_silent.get()
+    }
+
+    /// Bytes went to the client.
+    pub(crate) fn wrote(&self) {
+        if matches!(self.pace.phase.get(), Phase::Waiting | Phase::Download) {
+            self.pace.deadline.progress();
+        }
+    }
+
+    /// Whether the head that hyper has just accepted was safely framed; forgets it.
+    pub(crate) fn take_head_is_safe(&self) -> bool {
+        self.scan.borrow_mut().take_is_safe()
+    }
+}
+
+/// What is being waited for, by a connection or by one request on a shared connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// The next request.
+    Waiting,
+    /// The rest of a request head.
+    Head,
+    /// The client's request body.
+    Upload,
+    /// The upstream: a connection, or the beginning of its answer.
+    Upstream,
+    /// The answer's body.
+    Download,
+    /// Nothing here: requests on this connection have a pace of their own.
+    Shared,
+}
+
+/// How long the present phase may take.
+pub(crate) struct Pace {
+    pub(crate) deadline: Deadline,
+    phase: Cell<Phase>,
+    header_timeout: Duration,
+    idle_timeout: Duration,
+    body_timeout: Duration,
+}
+
+impl Pace {
+    pub(crate) fn new(deadline: Deadline, settings: &Settings) -> Pace {
+        let pace = Pace {
+            deadline,
+            phase: Cell::new(Phase::Waiting),
+            header_timeout: settings.header_timeout,
+            idle_timeout: settings.idle_timeout,
+            body_timeout: settings.body_timeout,
+        };
+        // A new connection is not given the long patience of one that has already sent a request.
+        pace.deadline.arm(settings.header_timeout);
+        pace
+    }
+
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.idle_timeout
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase.get()
+    }
+
+    /// Enters a phase with its own limit. `Upstream` has none until [`Pace::await_answer`].
+    pub(crate) fn enter(&self, phase: Phase) {
+        self.phase.set(phase);
+        match phase {
+            Phase::Waiting => self.deadline.arm(self.idle_timeout),
+            Phase::Head => self.deadline.arm(self.header_timeout),
+            Phase::Upload | Phase::Download => self.deadline.arm(self.body_timeout),
+            Phase::Upstream | Phase::Shared => self.deadline.disarm(),
+        }
+    }
+
+    /// The request is with the upstream, which has this long to begin its answer.
+    pub(crate) fn await_answer(&self, timeout: Duration) {
+        self.phase.set(Phase::Upstream);
+        self.deadline.arm(timeout);
+    }
+
+    pub(crate) fn is_expired(&self) -> bool {
+        self.deadline.is_expired()
+    }
+}

@@ -1,0 +1,306 @@
+//! One edge thread: its runtime, its listeners, its view of the site, its connections. Nothing here is shared with
+//! another core, so nothing here is locked.
+
+use std::cell::{Cell, RefCell};
+use std::net::TcpListener;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use prumo_clock::{Clock, Moment, Timestamp};
+use prumo_drain::{Stage, Stopping};
+use rustls::ServerConfig;
+use tokio::sync::Notify;
+
+use crate::access_log::{Lines, Mailbox};
+use crate::client::Pace;
+use crate::deadline::{Deadlines, SWEEP_EVERY};
+use crate::listen;
+use crate::metrics::{Apart, CoreCount, RouteCells};
+use crate::serve;
+use crate::settings::Settings;
+use crate::stream::Scratch;
+use crate::table::{Table, View};
+
+/// What all cores and the control plane see.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) table: ArcSwap<Table>,
+    pub(crate) cores: Box<[Apart<CoreShare>]>,
+    /// Client connections open on all cores.
+    pub(crate) connections: AtomicU32,
+    /// Requests that no route takes.
+    pub(crate) unrouted: Arc<RouteCells>,
+}
+
+/// What the control plane sees of one core.
+#[derive(Default)]
+pub(crate) struct CoreShare {
+    pub(crate) counts: CoreCount,
+    /// The generation of the table this core uses.
+    pub(crate) taken: AtomicU64,
+    pub(crate) table_changed: Notify,
+}
+
+/// Later than any generation.
+const ENDED: u64 = u64::MAX;
+
+impl CoreShare {
+    /// False when the core's thread has ended or never had a runtime.
+    pub(crate) fn is_living(&self) -> bool {
+        self.taken.load(Ordering::Acquire) != ENDED
+    }
+}
+
+/// What a core's thread is given to begin with.
+pub(crate) struct Seed {
+    pub(crate) number: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) clock: Clock,
+    pub(crate) stage: Stage,
+    pub(crate) http: Option<TcpListener>,
+    pub(crate) https: Option<(TcpListener, Arc<ServerConfig>)>,
+    pub(crate) mailbox: Option<Mailbox>,
+}
+
+/// One edge thread.
+pub(crate) struct Core {
+    pub(crate) number: usize,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) clock: Clock,
+    pub(crate) stage: Stage,
+    pub(crate) stopping: Stopping,
+    pub(crate) view: View,
+    /// Wakes requests that wait for an upstream.
+    pub(crate) view_changed: Notify,
+    pub(crate) waiting: Cell<usize>,
+    pub(crate) deadlines: Rc<Deadlines>,
+    pub(crate) scratch: Scratch,
+    pub(crate) log: Option<Lines>,
+    pub(crate) protocols: serve::Protocols,
+    /// The pace of the HTTP/2 stream whose task is being polled.
+    pub(crate) stream_pace: RefCell<Option<Rc<Pace>>>,
+    ended: Notify,
+    ids: Cell<[u64; 2]>,
+    wall: Cell<(Moment, Timestamp)>,
+}
+
+/// Lives through a core's whole life, on its thread.
+pub(crate) fn run(seed: Seed) {
+    let shared = Arc::clone(&seed.shared);
+    let life = Life(&shared.cores[seed.number].0);
+    let built = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build_local(Default::default());
+    match built {
+        Ok(runtime) => runtime.block_on(live(seed)),
+        Err(error) => tracing::error!(core = seed.number, %error, "edge core has no runtime and serves nothing"),
+    }
+    drop(life);
+}
+
+/// Says that a core has ended, also when it panics. It then picks nothing: whoever waits for it to settle waits for
+/// nothing more.
+struct Life<'a>(&'a CoreShare);
+
+impl Drop for Life<'_> {
+    fn drop(&mut self) {
+        self.0.taken.store(ENDED, Ordering::Release);
+    }
+}
+
+async fn live(seed: Seed) {
+    let Seed { number, shared, clock, stage, http, https, mailbox } = seed;
+    let core = Rc::new(Core::new(number, shared, clock, stage, mailbox));
+    core.await_first_table().await;
+    let mut listening = Vec::new();
+    if let Some(listener) = http {
+        listening.push(core.stage.spawn_local("http listener", listen::accept(Rc::clone(&core), listener, None)));
+    }
+    if let Some((listener, tls)) = https {
+        listening.push(core.stage.spawn_local("https listener", listen::accept(Rc::clone(&core), listener, Some(tls))));
+    }
+    core.stage.spawn_local("upstream table", take_tables(Rc::clone(&core)));
+    sweep_until_stopped(&core).await;
+    core.deadlines.wake_all();
+    core.end(&listening).await;
+}
+
+async fn take_tables(core: Rc<Core>) {
+    let share = &core.shared.cores[core.number].0;
+    let mut stopped = std::pin::pin!(core.stopping.wait());
+    loop {
+        // A change that comes between taking and waiting leaves a permit, so none is missed.
+        tokio::select! {
+            () = share.table_changed.notified() => core.take_table(),
+            () = &mut stopped => break,
+        }
+    }
+    // While requests end, the table may still change: they may yet be asked again of another upstream.
+    while core.open_connections() > 0 {
+        tokio::select! {
+            () = share.table_changed.notified() => core.take_table(),
+            () = core.clock.sleep(SWEEP_EVERY) => {}
+        }
+    }
+}
+
+async fn sweep_until_stopped(core: &Core) {
+    let mut stopped = std::pin::pin!(core.stopping.wait());
+    let mut sweeps = 0_u32;
+    loop {
+        tokio::select! {
+            () = core.clock.sleep(SWEEP_EVERY) => {}
+            () = &mut stopped => return,
+        }
+        sweeps = sweeps.wrapping_add(1);
+        core.sweep(sweeps);
+    }
+}
+
+impl Core {
+    fn new(number: usize, shared: Arc<Shared>, clock: Clock, stage: Stage, mailbox: Option<Mailbox>) -> Core {
+        let protocols = serve::Protocols::new(&shared.settings);
+        let ids = Cell::new([clock.random(), clock.random()]);
+        let wall = Cell::new((clock.now(), clock.wall()));
+        Core {
+            number,
+            stopping: stage.stopping(),
+            shared,
+            clock,
+            stage,
+            view: View::default(),
+            view_changed: Notify::new(),
+            waiting: Cell::new(0),
+            deadlines: Rc::default(),
+            scratch: Scratch::new(),
+            log: mailbox.map(Lines::new),
+            protocols,
+            stream_pace: RefCell::new(None),
+            ended: Notify::new(),
+            ids,
+            wall,
+        }
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.shared.settings
+    }
+
+    pub(crate) fn counts(&self) -> &CoreCount {
+        &self.shared.cores[self.number].0.counts
+    }
+
+    /// Until the first table is there, clients wait in the kernel's queue: they would only be told that nothing is
+    /// served here.
+    async fn await_first_table(&self) {
+        let mut stopped = std::pin::pin!(self.stopping.wait());
+        while self.shared.table.load().generation == 0 {
+            tokio::select! {
+                () = self.shared.cores[self.number].0.table_changed.notified() => {}
+                () = &mut stopped => return,
+            }
+        }
+        self.take_table();
+    }
+
+    /// Uses the newest table and says so. Runs between two polls of any request, so none can hold an older choice
+    /// that is not yet counted.
+    fn take_table(&self) {
+        let table = self.shared.table.load_full();
+        self.view.take(&table, self.number);
+        self.shared.cores[self.number].0.taken.store(table.generation, Ordering::Release);
+        self.view_changed.notify_waiters();
+    }
+
+    fn sweep(&self, sweeps: u32) {
+        let now = self.clock.now();
+        self.wall.set((now, self.clock.wall()));
+        self.deadlines.sweep(now);
+        // Every 250 ms and every second.
+        if let Some(log) = self.log.as_ref().filter(|_| sweeps.is_multiple_of(5)) {
+            log.flush();
+            self.counts().lines_lost.add(log.take_lost());
+        }
+        if sweeps.is_multiple_of(20) {
+            self.view.sweep(now);
+        }
+    }
+
+    /// The wall clock at `moment`, from the last sweep's reading.
+    pub(crate) fn wall_at(&self, moment: Moment) -> Timestamp {
+        let (then, wall) = self.wall.get();
+        if moment < then { wall - then.since(moment) } else { wall + moment.since(then) }
+    }
+
+    /// 32 hexadecimal digits that no other request has: a random start for each core, then counted and mixed.
+    pub(crate) fn request_id(&self) -> [u8; 32] {
+        let [prefix, count] = self.ids.get();
+        self.ids.set([prefix, count.wrapping_add(1)]);
+        let mut id = [0; 32];
+        write_hex(&mut id[..16], prefix);
+        write_hex(&mut id[16..], mix(count));
+        id
+    }
+
+    /// Counts a connection in, unless there are too many.
+    pub(crate) fn admit_connection(self: &Rc<Self>) -> Option<OpenConnection> {
+        let before = self.shared.connections.fetch_add(1, Ordering::Relaxed);
+        if before >= self.settings().connections_max {
+            self.shared.connections.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        self.counts().connections.add(1);
+        self.counts().connections_open.add(1);
+        Some(OpenConnection(Rc::clone(self)))
+    }
+
+    fn open_connections(&self) -> u64 {
+        self.counts().connections_open.get()
+    }
+
+    /// Waits for the listeners and the last connection, keeping deadlines; the drain cuts this short by dropping them.
+    async fn end(&self, listening: &[prumo_drain::Task]) {
+        let mut sweeps = 0;
+        while self.open_connections() > 0 || listening.iter().any(|task| !task.is_finished()) {
+            tokio::select! {
+                () = self.ended.notified() => {}
+                () = self.clock.sleep(SWEEP_EVERY) => {}
+            }
+            sweeps += 1;
+            self.sweep(sweeps);
+            // Again and again: a connection accepted at the last moment has not been told to stop.
+            self.deadlines.wake_all();
+        }
+        if let Some(log) = &self.log {
+            log.flush();
+        }
+    }
+}
+
+/// A client connection that is counted.
+pub(crate) struct OpenConnection(Rc<Core>);
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        self.0.counts().connections_open.sub(1);
+        self.0.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        if self.0.stopping.is_stopping() {
+            self.0.ended.notify_one();
+        }
+    }
+}
+
+/// The finaliser of SplitMix64: one to one, so that counted inputs never meet.
+fn mix(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
+}
+
+fn write_hex(into: &mut [u8], mut number: u64) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for digit in into.iter_mut().rev() {
+        *digit = DIGITS[(number & 15) as usize];
+        number >>= 4;
+    }
+}

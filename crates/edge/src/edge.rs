@@ -1,0 +1,369 @@
+//! The edge as its owner sees it: started once, told what to serve, asked how it is.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use prumo_clock::Clock;
+use prumo_drain::{Stage, Stopping};
+use rustls::ServerConfig;
+
+use crate::access_log::{self, LostLines, Mailbox};
+use crate::authority::{Authority, CERTIFICATE_FILE, LEAF_RENEWAL};
+use crate::core::{self, CoreShare, Seed, Shared};
+use crate::error::EdgeError;
+use crate::listen::{self, Listeners};
+use crate::metrics::{Apart, CoreCount, RouteCells, Scrape, UpstreamCells};
+use crate::route::RouteIndex;
+use crate::settings::{Bound, InFlight, Port, Route, Settings, Upstream};
+use crate::table::{Table, TableRoute, TableUpstream};
+use crate::tls::Tls;
+
+/// How often [`Edge::quiet`] looks: seldom enough to cost nothing, often enough not to be felt in a stop.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// How long a stop waits for answers that have begun before it takes them for streams without end.
+const STREAMS_END_WITHIN: Duration = Duration::from_secs(5);
+
+/// The running front door. Clones are the same edge; it ends with its stage.
+#[derive(Clone)]
+pub struct Edge {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    shared: Arc<Shared>,
+    bound: Bound,
+    tls: Option<Tls>,
+    lines_lost: LostLines,
+    /// Held while a new table is built, so that two changes do not lose one another. Never by a core.
+    registry: Mutex<Registry>,
+    generation: AtomicU64,
+    clock: Clock,
+    stopping: Stopping,
+}
+
+/// The cells that outlive a table.
+#[derive(Default)]
+struct Registry {
+    routes: HashMap<(String, String), Arc<RouteCells>>,
+    upstreams: HashMap<String, (String, Arc<UpstreamCells>)>,
+}
+
+/// How the edge is, for `prumo health`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Health {
+    /// Edge threads that were started.
+    pub cores: usize,
+    /// Those that serve; fewer when one has failed, or when the edge has stopped.
+    pub cores_living: usize,
+    /// What the listeners are bound to.
+    pub bound: Bound,
+    /// Client connections open now.
+    pub connections: u32,
+    /// The newest table, and the one that every core uses.
+    pub generation: u64,
+    /// The oldest generation that a core still uses.
+    pub settled: u64,
+    /// Routed services that have no upstream.
+    pub services_without_upstream: Vec<String>,
+}
+
+impl Edge {
+    /// Binds, loads certificates, then starts the cores. Nothing is started when anything fails. Clients may connect
+    /// from now on; they are served from the first call of [`Edge::routes`] or [`Edge::upstreams`] on.
+    pub fn start(settings: Settings, clock: Clock, stage: &Stage) -> Result<Edge, EdgeError> {
+        let cores = settings.cores.unwrap_or_else(available_cores).max(1);
+        let http = listen::bind(settings.address, settings.http, 80, cores)?;
+        let https = listen::bind(settings.address, settings.https, 443, cores)?;
+        let tls = open_tls(&settings, clock.clone())?;
+        let log = settings.access_log.as_ref().map(|log| access_log::open(log, stage)).transpose()?;
+        let (mailbox, lines_lost) = log.unzip();
+        let bound = Bound { http: http.as_ref().map(|on| on.address), https: https.as_ref().map(|on| on.address) };
+        let shared = Arc::new(Shared {
+            table: ArcSwap::default(),
+            cores: (0..cores).map(|_| Apart(CoreShare::default())).collect(),
+            connections: AtomicU32::new(0),
+            unrouted: Arc::new(RouteCells::new("", "", cores)),
+            settings,
+        });
+        let config = tls.as_ref().map(|tls| Arc::clone(&tls.config));
+        start_cores(&Start { shared: &shared, clock: &clock, stage, config, mailbox }, http, https)?;
+        let registry = Mutex::default();
+        let lines_lost = lines_lost.unwrap_or_default();
+        let generation = AtomicU64::new(0);
+        let (own_clock, stopping) = (clock.clone(), stage.stopping());
+        let inner = Inner { shared, bound, tls, lines_lost, registry, generation, clock: own_clock, stopping };
+        let edge = Edge { inner: Arc::new(inner) };
+        edge.renew_certificates(clock, stage)?;
+        tracing::info!(cores, http = ?bound.http, https = ?bound.https, "edge listens");
+        Ok(edge)
+    }
+
+    /// Serves these routes from now on. Fails only when a host needs a certificate that cannot be made; the routes
+    /// before then stay.
+    pub fn routes(&self, routes: Vec<Route>) -> Result<u64, EdgeError> {
+        let mut registry = self.registry();
+        if let Some(tls) = &self.inner.tls {
+            tls.cover(routes.iter().filter_map(|route| route.host.as_deref()))?;
+        }
+        let before = self.inner.shared.table.load();
+        let index = Arc::new(RouteIndex::new(&routes));
+        let cores = self.cores();
+        let routes: Arc<[TableRoute]> = routes.into_iter().map(|route| registry.route(route, cores)).collect();
+        registry.forget_routes(&routes);
+        let services = Arc::clone(&before.services);
+        Ok(self.publish(Table { generation: 0, index, routes, services }))
+    }
+
+    /// Sends requests to these upstreams from now on and returns the generation of the change. See [`Edge::settled`].
+    pub fn upstreams(&self, services: BTreeMap<String, Vec<Upstream>>) -> u64 {
+        let mut registry = self.registry();
+        let before = self.inner.shared.table.load();
+        let cores = self.cores();
+        let services: BTreeMap<String, Vec<TableUpstream>> = services
+            .into_iter()
+            .map(|(service, upstreams)| {
+                let upstreams = upstreams.into_iter().map(|one| registry.upstream(&service, one, cores)).collect();
+                (service, upstreams)
+            })
+            .collect();
+        registry.forget_upstreams(&services);
+        let (index, routes) = (Arc::clone(&before.index), Arc::clone(&before.routes));
+        self.publish(Table { generation: 0, index, routes, services: Arc::new(services) })
+    }
+
+    /// True when every core uses that generation or a later one: nothing picks an upstream of an older one any more,
+    /// and everything that did is counted by [`Edge::in_flight`].
+    pub fn settled(&self, generation: u64) -> bool {
+        self.oldest_taken() >= generation
+    }
+
+    /// What the upstream is busy with. Zero for an upstream nobody knows.
+    pub fn in_flight(&self, upstream: &str) -> InFlight {
+        let registry = self.registry();
+        registry.upstreams.get(upstream).map_or_else(InFlight::default, |(_, cells)| {
+            // In this order: a request that becomes a tunnel is counted as one before it is no longer the other.
+            let requests = cells.total_requests();
+            InFlight { requests, tunnels: cells.total_tunnels() }
+        })
+    }
+
+    /// Whether nothing picks the upstream any more once `generation`, which no longer has it, is everywhere; and what
+    /// it is busy with. It is free when it is settled with nothing in flight.
+    pub fn drained(&self, upstream: &str, generation: u64) -> (bool, InFlight) {
+        // In this order: what is counted after the cores have settled was chosen before, so a count of zero is final.
+        // Counted first, a request chosen between the two looks would be missed.
+        let settled = self.settled(generation);
+        (settled, self.in_flight(upstream))
+    }
+
+    /// Resolves when the edge's stage is stopping, its listeners are closed, and only tunnels are left, or streams
+    /// that went on for five seconds. These end no sooner than their replicas, which may now be told to stop.
+    pub async fn quiet(&self) {
+        let clock = &self.inner.clock;
+        self.inner.stopping.wait().await;
+        let began = clock.now();
+        while !self.is_quiet(clock.now().since(began)) {
+            clock.sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn is_quiet(&self, stopping_for: Duration) -> bool {
+        let living = self.inner.shared.cores.iter().map(|core| &core.0).filter(|core| core.is_living());
+        living.map(|core| &core.counts).all(|counts| {
+            // A stop closes idle connections at once, so one that is open has a request, or is a tunnel.
+            let only_tunnels = counts.connections_open.get() <= counts.tunnels_open.get();
+            let only_streams = stopping_for >= STREAMS_END_WITHIN && counts.unanswered.get() == 0;
+            counts.listeners.get() == 0 && (only_tunnels || only_streams)
+        })
+    }
+
+    /// Appends the metrics in Prometheus' text format.
+    pub fn metrics(&self, out: &mut String) {
+        let mut registry = self.registry();
+        registry.forget_upstreams(&self.inner.shared.table.load().services);
+        let cores: Vec<&CoreCount> = self.inner.shared.cores.iter().map(|core| &core.0.counts).collect();
+        let mut routes: Vec<Arc<RouteCells>> = registry.routes.values().cloned().collect();
+        routes.sort_by(|a, b| (&a.service, &a.route).cmp(&(&b.service, &b.route)));
+        routes.push(Arc::clone(&self.inner.shared.unrouted));
+        let mut upstreams: Vec<(String, String, Arc<UpstreamCells>)> = registry
+            .upstreams
+            .iter()
+            .map(|(id, (service, cells))| (service.clone(), id.clone(), Arc::clone(cells)))
+            .collect();
+        upstreams.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
+        drop(registry);
+        let lines_lost_by_writer = self.inner.lines_lost.load(Ordering::Relaxed);
+        Scrape { cores: &cores, routes: &routes, upstreams: &upstreams, lines_lost_by_writer }.write(out);
+    }
+
+    /// What the listeners are bound to.
+    pub fn addresses(&self) -> Bound {
+        self.inner.bound
+    }
+
+    /// The certificate of the local authority, for people who want to trust it.
+    pub fn authority_certificate(&self) -> PathBuf {
+        self.inner.shared.settings.certs_folder.join(CERTIFICATE_FILE)
+    }
+
+    /// How the edge is.
+    pub fn report(&self) -> Health {
+        let table = self.inner.shared.table.load();
+        let has_upstream =
+            |service: &String| table.services.get(service).is_some_and(|upstreams| !upstreams.is_empty());
+        let mut without: Vec<String> = table
+            .routes
+            .iter()
+            .map(|known| known.route.service.clone())
+            .filter(|service| !has_upstream(service))
+            .collect();
+        without.sort();
+        without.dedup();
+        Health {
+            cores: self.cores(),
+            cores_living: self.inner.shared.cores.iter().filter(|core| core.0.is_living()).count(),
+            bound: self.inner.bound,
+            connections: self.inner.shared.connections.load(Ordering::Relaxed),
+            generation: table.generation,
+            settled: self.oldest_taken().min(table.generation),
+            services_without_upstream: without,
+        }
+    }
+
+    fn publish(&self, table: Table) -> u64 {
+        let generation = self.inner.generation.fetch_add(1, Ordering::AcqRel) + 1;
+        self.inner.shared.table.store(Arc::new(Table { generation, ..table }));
+        for core in &self.inner.shared.cores {
+            core.0.table_changed.notify_one();
+        }
+        generation
+    }
+
+    fn oldest_taken(&self) -> u64 {
+        self.inner.shared.cores.iter().map(|core| core.0.taken.load(Ordering::Acquire)).min().unwrap_or(0)
+    }
+
+    fn cores(&self) -> usize {
+        self.inner.shared.cores.len()
+    }
+
+    fn registry(&self) -> MutexGuard<'_, Registry> {
+        // What a panicking builder left is whole: it only ever adds and removes cells.
+        self.inner.registry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps the local certificate young, on a thread that mostly sleeps: making one is work no core should do.
+    fn renew_certificates(&self, clock: Clock, stage: &Stage) -> Result<(), EdgeError> {
+        if self.inner.tls.is_none() {
+            return Ok(());
+        }
+        let edge = self.clone();
+        let stopping = stage.stopping();
+        let renew = async move {
+            let mut stopped = std::pin::pin!(stopping.wait());
+            loop {
+                tokio::select! {
+                    () = clock.sleep(LEAF_RENEWAL) => edge.renew_now(),
+                    () = &mut stopped => return,
+                }
+            }
+        };
+        stage.thread("certificate renewal", move || run_alone(renew)).map_err(starting("starting a thread"))
+    }
+
+    fn renew_now(&self) {
+        let _one_change_at_a_time = self.registry();
+        let table = self.inner.shared.table.load();
+        let hosts = table.routes.iter().filter_map(|known| known.route.host.as_deref());
+        if let Some(Err(error)) = self.inner.tls.as_ref().map(|tls| tls.cover(hosts)) {
+            tracing::error!(%error, "local certificate not renewed, it expires in time");
+        }
+    }
+}
+
+impl Registry {
+    fn route(&mut self, route: Route, cores: usize) -> TableRoute {
+        let key = (route.service.clone(), route.name.clone());
+        let fresh = || Arc::new(RouteCells::new(&route.service, &route.name, cores));
+        let cells = Arc::clone(self.routes.entry(key).or_insert_with(fresh));
+        TableRoute { route: Arc::new(route), cells }
+    }
+
+    fn upstream(&mut self, service: &str, upstream: Upstream, cores: usize) -> TableUpstream {
+        let fresh = || (service.to_owned(), Arc::new(UpstreamCells::new(cores)));
+        let (_, cells) = self.upstreams.entry(upstream.id.clone()).or_insert_with(fresh);
+        TableUpstream { cells: Arc::clone(cells), settings: upstream }
+    }
+
+    fn forget_routes(&mut self, routes: &[TableRoute]) {
+        self.routes.retain(|_, cells| routes.iter().any(|known| Arc::ptr_eq(&known.cells, cells)));
+    }
+
+    /// Those that are gone and idle. One that is still busy is asked about until it no longer is.
+    fn forget_upstreams(&mut self, services: &BTreeMap<String, Vec<TableUpstream>>) {
+        self.upstreams.retain(|id, (service, cells)| {
+            let is_known = |upstreams: &Vec<TableUpstream>| upstreams.iter().any(|known| &known.settings.id == id);
+            // Others hold the cells while they may matter: a core that has not settled yet through its view, a request
+            // or tunnel through its seat.
+            Arc::strong_count(cells) > 1 || services.get(service).is_some_and(is_known)
+        });
+    }
+}
+
+fn available_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
+}
+
+fn open_tls(settings: &Settings, clock: Clock) -> Result<Option<Tls>, EdgeError> {
+    if settings.https == Port::Off {
+        return Ok(None);
+    }
+    let authority = Authority::open(&settings.certs_folder, clock)?;
+    Tls::open(&settings.certificates, authority).map(Some)
+}
+
+/// What every core is started with.
+struct Start<'a> {
+    shared: &'a Arc<Shared>,
+    clock: &'a Clock,
+    stage: &'a Stage,
+    config: Option<Arc<ServerConfig>>,
+    mailbox: Option<Mailbox>,
+}
+
+fn start_cores(start: &Start<'_>, http: Option<Listeners>, https: Option<Listeners>) -> Result<(), EdgeError> {
+    let mut http = http.map(|on| on.sockets).unwrap_or_default().into_iter();
+    let mut https = https.map(|on| on.sockets).unwrap_or_default().into_iter();
+    for number in 0..start.shared.cores.len() {
+        let seed = Seed {
+            number,
+            shared: Arc::clone(start.shared),
+            clock: start.clock.clone(),
+            stage: start.stage.clone(),
+            http: http.next(),
+            https: https.next().zip(start.config.clone()),
+            mailbox: start.mailbox.clone(),
+        };
+        start
+            .stage
+            .thread(format!("edge core {number}"), move || core::run(seed))
+            .map_err(starting("starting a core"))?;
+    }
+    Ok(())
+}
+
+fn starting(doing: &'static str) -> impl FnOnce(std::io::Error) -> EdgeError {
+    move |source| EdgeError::System { doing, source }
+}
+
+fn run_alone(work: impl Future<Output = ()>) {
+    match tokio::runtime::Builder::new_current_thread().enable_time().build() {
+        Ok(runtime) => runtime.block_on(work),
+        Err(error) => tracing::error!(%error, "certificates are not renewed"),
+    }
+}

@@ -1,0 +1,60 @@
+//! The front door: TLS, routing, limits, balancing, proxying, access log.
+//!
+//! A request's way is the order of these files:
+//!
+//! ```text
+//! listen → tls → route → admit → balance → forward → respond → record
+//! ```
+//!
+//! There is one thread for each core, with its own sockets (`SO_REUSEPORT`), runtime, upstream connections and counters.
+//! A proxied request crosses no thread and waits for nobody but its upstream. On HTTP/1 it takes no lock and starts no
+//! task; an HTTP/2 stream is a task, which signs in and out at its stage under one short lock.
+//! The control plane builds an immutable table of routes and upstreams; each core takes it between two requests and
+//! says which generation it uses, so that whoever stops a replica can know that nothing is on its way to it.
+//!
+//! What is deliberately not here: the file `prumo.toml`, replicas and their health (they arrive as upstreams), cache,
+//! compression, rate limits, ACME, HTTP/3. Nothing here reads a body as a whole.
+//!
+//! Start reading at [`Edge`], then `forward.rs`.
+
+mod listen;
+mod tls;
+
+mod route;
+
+mod admit;
+mod balance;
+mod forward;
+mod respond;
+
+mod record;
+
+mod access_log;
+mod authority;
+mod body;
+mod client;
+mod core;
+mod deadline;
+mod edge;
+mod error;
+mod forwarded;
+mod framing;
+mod host;
+mod json;
+mod link;
+mod metrics;
+mod serve;
+mod settings;
+mod stream;
+mod table;
+mod tunnel;
+mod upstream;
+
+pub mod fuzz;
+
+pub use crate::edge::{Edge, Health};
+pub use crate::error::{EdgeError, Owner};
+pub use crate::listen::owner_of_port;
+pub use crate::settings::{
+    AccessLog, Address, Balance, Bound, CertificateFiles, InFlight, Network, Port, Route, Settings, Upstream,
+};

@@ -1,0 +1,38 @@
+use super::*;
+
+/// Goal: the exposition has HELP and TYPE once for each family, cumulative buckets, escaped labels, and sums of cores.
+#[test]
+fn exposes_what_was_counted() {
+    let route = Arc::new(RouteCells::new("app", "a\"b", 2));
+    route.cores[0].0.status[1].add(2);
+    route.cores[1].0.status[1].add(3);
+    route.cores[0].0.duration.observe(Duration::from_millis(2));
+    route.cores[1].0.duration.observe(Duration::from_secs(60));
+    let core = CoreCount::default();
+    core.refused(Reason::Host).add(7);
+    let upstream = Arc::new(UpstreamCells::new(2));
+    upstream.requests(0).add(2);
+    upstream.requests(1).add(1);
+    upstream.requests(0).sub(1);
+    let mut out = String::new();
+    let upstreams = [("app".to_owned(), "app-1".to_owned(), upstream)];
+    Scrape { cores: &[&core], routes: &[route], upstreams: &upstreams, lines_lost_by_writer: 4 }.write(&mut out);
+    for line in [
+        "prumo_edge_requests_total{service=\"app\",route=\"a\\\"b\",status=\"2xx\"} 5",
+        "prumo_edge_request_duration_seconds_bucket{service=\"app\",le=\"0.001\"} 0",
+        "prumo_edge_request_duration_seconds_bucket{service=\"app\",le=\"0.0025\"} 1",
+        "prumo_edge_request_duration_seconds_bucket{service=\"app\",le=\"10.0\"} 1",
+        "prumo_edge_request_duration_seconds_bucket{service=\"app\",le=\"+Inf\"} 2",
+        "prumo_edge_request_duration_seconds_sum{service=\"app\"} 60.002",
+        "prumo_edge_request_duration_seconds_count{service=\"app\"} 2",
+        "prumo_edge_refused_total{reason=\"host\"} 7",
+        "prumo_edge_upstream_in_flight{service=\"app\",replica=\"app-1\",kind=\"request\"} 2",
+        "prumo_edge_access_log_lines_lost_total 4",
+    ] {
+        assert!(out.lines().any(|known| known == line), "{line}\nin\n{out}");
+    }
+    let families: Vec<&str> = out.lines().filter(|line| line.starts_with("# TYPE")).collect();
+    let mut once = families.clone();
+    once.dedup();
+    assert_eq!(families, once);
+}

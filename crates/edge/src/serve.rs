@@ -1,0 +1,264 @@
+//! One client connection through its life: hyper speaks the protocol, [`crate::forward::answer`] answers each request.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use hyper::client::conn::http1::Builder as UpstreamBuilder;
+use hyper::server::conn::{http1, http2};
+use hyper::service::service_fn;
+use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
+
+use crate::client::{Client, Pace, Phase};
+use crate::core::Core;
+use crate::deadline::SWEEP_EVERY;
+use crate::forward;
+use crate::respond::{Reason, Refusal};
+use crate::settings::Settings;
+use crate::stream::{ClientStream, Io};
+use crate::tunnel;
+
+/// The first bytes of HTTP/2 with prior knowledge.
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long a client that has sent nothing may hold up a stop: a request that has reached this machine is still taken.
+const LAST_MOMENT: Duration = SWEEP_EVERY;
+
+/// How hyper is told to speak. Built once for each core.
+pub(crate) struct Protocols {
+    h1: http1::Builder,
+    pub(crate) upstream: UpstreamBuilder,
+}
+
+/// hyper's read buffer, and the most it holds of a body that the other side does not take yet.
+const BUFFER_BYTES: usize = 64 * 1024;
+
+impl Protocols {
+    pub(crate) fn new(settings: &Settings) -> Protocols {
+        let mut h1 = http1::Builder::new();
+        // Deadlines are ours (see `deadline`), so hyper needs no timer.
+        h1.header_read_timeout(None)
+            .max_header_size(settings.headers_max)
+            .max_buf_size(BUFFER_BYTES.max(settings.headers_max));
+        let mut upstream = UpstreamBuilder::new();
+        upstream.max_buf_size(BUFFER_BYTES).max_header_size(BUFFER_BYTES);
+        Protocols { h1, upstream }
+    }
+}
+
+fn h2_builder(streams: Streams) -> http2::Builder<Streams> {
+    let headers_max = u32::try_from(streams.core.settings().headers_max).unwrap_or(u32::MAX);
+    let mut h2 = http2::Builder::new(streams);
+    // This bounds what one connection can make us hold: 1 MiB of request bodies that no upstream takes, which all streams
+    // share, and 100 × 16 KiB of answers that the client does not take.
+    h2.initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_frame_size(16 * 1024)
+        .max_concurrent_streams(100)
+        .max_header_list_size(headers_max)
+        .max_send_buf_size(16 * 1024)
+        // Rapid Reset and MadeYouReset: a client that resets faster than this is cut off.
+        .max_pending_accept_reset_streams(20)
+        .max_local_error_reset_streams(256);
+    h2
+}
+
+/// Serves a connection whose protocol was agreed in the TLS handshake, or is told by its first bytes.
+pub(crate) async fn serve(core: Rc<Core>, client: Rc<Client>, mut stream: ClientStream) {
+    let (is_h2, first) = match &stream {
+        ClientStream::Tls(tls) => (tls.get_ref().1.alpn_protocol() == Some(b"h2"), Bytes::new()),
+        ClientStream::Plain(_) => match read_first(&core, &client, &mut stream).await {
+            Ok(first) => first,
+            Err(_) => return,
+        },
+    };
+    let io = Io::client(stream, first, core.scratch.clone(), Rc::clone(&client));
+    if is_h2 { serve_h2(core, client, io).await } else { serve_h1(core, client, io).await }
+}
+
+/// Reads until it is clear whether the client speaks HTTP/2: one read for nearly everybody.
+async fn read_first(core: &Core, client: &Client, stream: &mut ClientStream) -> io::Result<(bool, Bytes)> {
+    let mut first = Vec::with_capacity(1024);
+    loop {
+        let read = await_first(core, client, stream.read_buf(&mut first)).await??;
+        let known = first.len().min(PREFACE.len());
+        let may_be_h2 = first[..known] == PREFACE[..known];
+        if read == 0 || !may_be_h2 || known == PREFACE.len() {
+            return Ok((may_be_h2 && known == PREFACE.len(), Bytes::from(first)));
+        }
+    }
+}
+
+/// Waits for a client's first bytes until its deadline, or until a stop that should not wait for them.
+pub(crate) async fn await_first<T>(core: &Core, client: &Client, work: impl Future<Output = T>) -> io::Result<T> {
+    let mut work = pin!(work);
+    let mut is_closing = false;
+    std::future::poll_fn(|cx| {
+        client.pace.deadline.wakes(cx.waker());
+        if !is_closing && core.stopping.is_stopping() {
+            is_closing = true;
+            client.pace.deadline.arm(LAST_MOMENT);
+        }
+        match work.as_mut().poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending if client.pace.is_expired() => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+async fn serve_h1(core: Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) {
+    let service = {
+        let (core, client) = (Rc::clone(&core), Rc::clone(&client));
+        service_fn(move |request| {
+            let (core, client) = (Rc::clone(&core), Rc::clone(&client));
+            let pace = Rc::clone(&client.pace);
+            async move { Ok::<_, Infallible>(forward::answer(core, client, pace, request).await) }
+        })
+    };
+    let mut connection = core.protocols.h1.serve_connection(io, service);
+    let mut is_closing = false;
+    let ended = std::future::poll_fn(|cx| {
+        client.pace.deadline.wakes(cx.waker());
+        if !is_closing && core.stopping.is_stopping() {
+            is_closing = true;
+            Pin::new(&mut connection).graceful_shutdown();
+            // hyper would still wait for a first request.
+            if client.is_silent() {
+                client.pace.deadline.arm(LAST_MOMENT);
+            }
+        }
+        match Pin::new(&mut connection).poll(cx) {
+            Poll::Ready(done) => Poll::Ready(Some(done)),
+            // The request, if there is one, was polled just now and has not answered: cut.
+            Poll::Pending if client.pace.is_expired() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await;
+    if let Some(Err(error)) = &ended {
+        note_error(&core, error);
+    }
+    let was_in_head = ended.is_none() && client.pace.phase() == Phase::Head;
+    let parts = connection.into_parts();
+    let mut stream = parts.io.stream;
+    let tunnel = client.tunnel.borrow_mut().take();
+    match tunnel {
+        Some(tunnel) => tunnel::run(&core, stream, parts.read_buf, tunnel).await,
+        None if was_in_head => refuse_slow_head(&core, &mut stream).await,
+        None => {
+            // For TLS this says goodbye; a peer that does not read it is not waited for.
+            let _ = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut stream).poll_shutdown(cx))).await;
+        }
+    }
+}
+
+fn note_error(core: &Core, error: &hyper::Error) {
+    if error.is_parse() {
+        let reason = if error.is_parse_too_large() { Reason::Headers } else { Reason::Framing };
+        core.counts().refused(reason).add(1);
+    }
+    tracing::debug!(%error, "client connection ended");
+}
+
+async fn refuse_slow_head(core: &Core, stream: &mut ClientStream) {
+    core.counts().refused(Refusal::SLOW_CLIENT.reason).add(1);
+    let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    // Once, as much as the socket takes: there is no more time for this client.
+    let mut write = pin!(stream.write(answer));
+    let _ = std::future::poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await;
+}
+
+async fn serve_h2(core: Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) {
+    client.pace.enter(Phase::Shared);
+    client.pace.deadline.arm(core.settings().header_timeout);
+    let service = {
+        let (core, client) = (Rc::clone(&core), Rc::clone(&client));
+        service_fn(move |request| {
+            let (core, client) = (Rc::clone(&core), Rc::clone(&client));
+            async move {
+                let pace = core.stream_pace.borrow().clone().unwrap_or_else(|| Rc::clone(&client.pace));
+                Ok::<_, Infallible>(forward::answer(core, client, pace, request).await)
+            }
+        })
+    };
+    let streams = Streams { core: Rc::clone(&core), client: Rc::clone(&client) };
+    let mut connection = pin!(h2_builder(streams).serve_connection(io, service));
+    let mut is_closing = false;
+    std::future::poll_fn(|cx| {
+        client.pace.deadline.wakes(cx.waker());
+        if !is_closing && (core.stopping.is_stopping() || client.pace.is_expired()) {
+            is_closing = true;
+            // GOAWAY; streams in flight end. An idle client has a while to answer it.
+            connection.as_mut().graceful_shutdown();
+            client.pace.deadline.arm(core.settings().header_timeout);
+        }
+        match connection.as_mut().poll(cx) {
+            Poll::Ready(Err(error)) => {
+                tracing::debug!(%error, "client connection ended");
+                Poll::Ready(())
+            }
+            Poll::Ready(Ok(())) => Poll::Ready(()),
+            Poll::Pending if is_closing && client.streams.get() == 0 && client.pace.is_expired() => Poll::Ready(()),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await;
+}
+
+/// Gives each HTTP/2 stream a task, and a pace of its own.
+#[derive(Clone)]
+struct Streams {
+    core: Rc<Core>,
+    client: Rc<Client>,
+}
+
+impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
+    fn execute(&self, stream: F) {
+        let open = OpenStream::begin(&self.client);
+        let pace = Rc::new(Pace::new(self.core.deadlines.add(), self.core.settings()));
+        let core = Rc::clone(&self.core);
+        self.core.stage.spawn_local("http2 stream", async move {
+            run_stream(&core, &pace, stream).await;
+            drop(open);
+        });
+    }
+}
+
+/// Polls a stream until it ends or takes too long; dropping it then resets the stream.
+async fn run_stream(core: &Core, pace: &Rc<Pace>, stream: impl Future<Output = ()>) {
+    let mut stream = pin!(stream);
+    std::future::poll_fn(|cx: &mut Context<'_>| {
+        pace.deadline.wakes(cx.waker());
+        core.stream_pace.replace(Some(Rc::clone(pace)));
+        let polled = stream.as_mut().poll(cx);
+        core.stream_pace.replace(None);
+        if polled.is_pending() && pace.is_expired() { Poll::Ready(()) } else { polled }
+    })
+    .await;
+}
+
+/// A stream that is counted, so that a connection knows when it is idle.
+struct OpenStream(Rc<Client>);
+
+impl OpenStream {
+    fn begin(client: &Rc<Client>) -> OpenStream {
+        client.streams.set(client.streams.get() + 1);
+        client.pace.deadline.disarm();
+        OpenStream(Rc::clone(client))
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.streams.set(self.0.streams.get() - 1);
+        if self.0.streams.get() == 0 {
+            self.0.pace.deadline.arm(self.0.pace.idle_timeout());
+        }
+    }
+}

@@ -1,0 +1,180 @@
+//! What the front door is told from outside: plain values, already checked by whoever wires them in.
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Everything that does not change while the edge runs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The address both listeners bind.
+    pub address: IpAddr,
+    /// The clear-text port.
+    pub http: Port,
+    /// The TLS port.
+    pub https: Port,
+    /// Edge threads; `None` means one for each core the process may use.
+    pub cores: Option<usize>,
+    /// Proxies in front of us whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<Network>,
+    /// The largest request head, in bytes.
+    pub headers_max: usize,
+    /// How long a client may take to send a request head, or to finish the TLS handshake.
+    pub header_timeout: Duration,
+    /// How long a keep-alive connection may wait for its next request.
+    pub idle_timeout: Duration,
+    /// How long a body may make no progress, in either direction.
+    pub body_timeout: Duration,
+    /// Client connections at once, over all cores.
+    pub connections_max: u32,
+    /// Where access lines go; `None` writes none.
+    pub access_log: Option<AccessLog>,
+    /// Certificates from files; hosts they do not cover get one from the local authority.
+    pub certificates: Vec<CertificateFiles>,
+    /// Where the local authority keeps its certificate and key.
+    pub certs_folder: PathBuf,
+}
+
+impl Settings {
+    /// Safe defaults, with the local authority in `certs_folder`.
+    pub fn new(certs_folder: impl Into<PathBuf>) -> Settings {
+        Settings {
+            address: IpAddr::from([0, 0, 0, 0]),
+            http: Port::Auto,
+            https: Port::Auto,
+            cores: None,
+            trusted_proxies: Vec::new(),
+            headers_max: 16 * 1024,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(75),
+            body_timeout: Duration::from_secs(60),
+            connections_max: 20_000,
+            access_log: None,
+            certificates: Vec::new(),
+            certs_folder: certs_folder.into(),
+        }
+    }
+}
+
+/// Which port a listener binds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Port {
+    /// 80 or 443 when they may be bound, else 8080 or 8443.
+    Auto,
+    /// No listener.
+    Off,
+    /// This port; 0 lets the system choose.
+    Number(u16),
+}
+
+/// The access log's file.
+#[derive(Clone, Debug)]
+pub struct AccessLog {
+    /// Lines are appended here; the full file before it is kept beside it with `.1` added.
+    pub path: PathBuf,
+    /// The current and the previous file together stay below this many bytes.
+    pub keep_bytes: u64,
+}
+
+/// A certificate and its key, both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateFiles {
+    /// The certificate chain, the server's own certificate first.
+    pub certificate: PathBuf,
+    /// The private key.
+    pub key: PathBuf,
+}
+
+/// A block of addresses, such as `10.0.0.0/8`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Any address of the block.
+    pub address: IpAddr,
+    /// How many leading bits the block's addresses share.
+    pub prefix: u8,
+}
+
+impl Network {
+    /// True when `address` lies in the block. An IPv4 address mapped into IPv6 counts as the IPv4 address it is.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address.to_canonical(), address.to_canonical()) {
+            (IpAddr::V4(block), IpAddr::V4(address)) => {
+                let shift = 32 - u32::from(self.prefix.min(32));
+                u32::from(block).checked_shr(shift) == u32::from(address).checked_shr(shift)
+            }
+            (IpAddr::V6(block), IpAddr::V6(address)) => {
+                let shift = 128 - u32::from(self.prefix.min(128));
+                u128::from(block).checked_shr(shift) == u128::from(address).checked_shr(shift)
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Which requests go to which service.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    /// The route's name, unique; a label of its metrics.
+    pub name: String,
+    /// `shop.example.com`, `*.example.com`, or `None` for any host.
+    pub host: Option<String>,
+    /// A path prefix by segment: `/api` matches `/api` and `/api/x`, not `/apix`.
+    pub path: String,
+    /// The service whose upstreams answer.
+    pub service: String,
+    /// How an upstream is chosen.
+    pub balance: Balance,
+    /// How long the upstream may take to begin its answer.
+    pub timeout: Duration,
+    /// The largest request body, in bytes.
+    pub body_max: u64,
+}
+
+/// How an upstream is chosen among the healthy ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Balance {
+    /// One after the other.
+    #[default]
+    RoundRobin,
+    /// The one with the fewest requests and tunnels in flight.
+    LeastConnections,
+}
+
+/// One healthy replica, as the edge sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Upstream {
+    /// Unique for each replica instance, so that a restarted replica is another upstream.
+    pub id: String,
+    /// Where it listens.
+    pub address: Address,
+}
+
+/// Where an upstream listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// TCP.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// What an upstream is busy with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InFlight {
+    /// Requests chosen for it whose answer has not ended.
+    pub requests: u64,
+    /// Upgraded connections that have not ended on both sides.
+    pub tunnels: u64,
+}
+
+/// What the listeners are bound to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bound {
+    /// The clear-text listener.
+    pub http: Option<SocketAddr>,
+    /// The TLS listener.
+    pub https: Option<SocketAddr>,
+}
+
+#[cfg(test)]
+mod tests;

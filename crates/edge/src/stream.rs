@@ -1,0 +1,248 @@
+//! Sockets as hyper wants them: clear text or TLS on the client's side, TCP or Unix on the upstream's.
+
+use std::cell::RefCell;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use hyper::rt::ReadBufCursor;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::server::TlsStream;
+
+use crate::client::Client;
+
+/// A client's socket.
+pub(crate) enum ClientStream {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl ClientStream {
+    pub(crate) fn tcp(&self) -> &TcpStream {
+        match self {
+            ClientStream::Plain(stream) => stream,
+            ClientStream::Tls(stream) => stream.get_ref().0,
+        }
+    }
+}
+
+/// An upstream's socket.
+pub(crate) enum UpstreamStream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl UpstreamStream {
+    pub(crate) fn keep_alive(&self) {
+        if let UpstreamStream::Tcp(stream) = self {
+            keep_alive(stream);
+        }
+    }
+}
+
+/// Lets the kernel find out that the peer of a silent connection is gone.
+pub(crate) fn keep_alive(stream: &TcpStream) {
+    // Linux gives up after two hours by default; a tunnel's peer is missed after about two minutes.
+    let probes = TcpKeepalive::new()
+        .with_time(std::time::Duration::from_secs(60))
+        .with_interval(std::time::Duration::from_secs(20))
+        .with_retries(3);
+    if let Err(error) = SockRef::from(stream).set_tcp_keepalive(&probes) {
+        tracing::debug!(%error, "keepalive not set");
+    }
+}
+
+macro_rules! either_stream {
+    ($name:ident { $first:ident, $second:ident }) => {
+        impl AsyncRead for $name {
+            fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    $name::$first(stream) => Pin::new(stream).poll_read(cx, buffer),
+                    $name::$second(stream) => Pin::new(stream).poll_read(cx, buffer),
+                }
+            }
+        }
+
+        impl AsyncWrite for $name {
+            fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+                match self.get_mut() {
+                    $name::$first(stream) => Pin::new(stream).poll_write(cx, bytes),
+                    $name::$second(stream) => Pin::new(stream).poll_write(cx, bytes),
+                }
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                cx: &mut Context<'_>,
+                slices: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                match self.get_mut() {
+                    $name::$first(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+                    $name::$second(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+                }
+            }
+
+            fn is_write_vectored(&self) -> bool {
+                match self {
+                    $name::$first(stream) => stream.is_write_vectored(),
+                    $name::$second(stream) => stream.is_write_vectored(),
+                }
+            }
+
+            fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    $name::$first(stream) => Pin::new(stream).poll_flush(cx),
+                    $name::$second(stream) => Pin::new(stream).poll_flush(cx),
+                }
+            }
+
+            fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+                match self.get_mut() {
+                    $name::$first(stream) => Pin::new(stream).poll_shutdown(cx),
+                    $name::$second(stream) => Pin::new(stream).poll_shutdown(cx),
+                }
+            }
+        }
+    };
+}
+
+either_stream!(ClientStream { Plain, Tls });
+either_stream!(UpstreamStream { Tcp, Unix });
+
+/// A core's one read buffer. Every socket reads into it and what arrived is copied on: copying the few hundred bytes of
+/// a usual message is cheaper than clearing hyper's 8 KiB for each read, and an idle connection holds no buffer.
+#[derive(Clone)]
+pub(crate) struct Scratch(Rc<RefCell<Box<[u8]>>>);
+
+impl Scratch {
+    /// As much as hyper's largest read.
+    const BYTES: usize = 64 * 1024;
+
+    pub(crate) fn new() -> Scratch {
+        Scratch(Rc::new(RefCell::new(vec![0; Scratch::BYTES].into_boxed_slice())))
+    }
+
+    /// Reads at most `max` bytes and lends them to `take`.
+    pub(crate) fn poll_read<S: AsyncRead + Unpin, T>(
+        &self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+        max: usize,
+        take: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
+    ) -> Poll<io::Result<T>> {
+        let mut scratch = self.0.borrow_mut();
+        let max = max.min(scratch.len());
+        let mut buffer = ReadBuf::new(&mut scratch[..max]);
+        ready!(Pin::new(stream).poll_read(cx, &mut buffer))?;
+        Poll::Ready(Ok(take(cx, buffer.filled())))
+    }
+
+    /// Writes small slices as one.
+    fn poll_write<S: AsyncWrite + Unpin>(
+        &self,
+        stream: &mut S,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut scratch = self.0.borrow_mut();
+        let mut length = 0;
+        for slice in slices {
+            scratch[length..length + slice.len()].copy_from_slice(slice);
+            length += slice.len();
+        }
+        Pin::new(stream).poll_write(cx, &scratch[..length])
+    }
+}
+
+/// Up to this size, copying a head and its body together costs less than the kernel's way through several slices:
+/// measured with answers of 1 KiB.
+const GATHER_BYTES_MAX: usize = 4 * 1024;
+
+/// A socket in hyper's terms.
+pub(crate) struct Io<S> {
+    pub(crate) stream: S,
+    /// Bytes that were read before hyper took over.
+    first: Bytes,
+    scratch: Scratch,
+    /// Who is told of what moves; the client's side only.
+    client: Option<Rc<Client>>,
+}
+
+impl<S> Io<S> {
+    pub(crate) fn upstream(stream: S, scratch: Scratch) -> Io<S> {
+        Io { stream, first: Bytes::new(), scratch, client: None }
+    }
+
+    pub(crate) fn client(stream: S, first: Bytes, scratch: Scratch, client: Rc<Client>) -> Io<S> {
+        Io { stream, first, scratch, client: Some(client) }
+    }
+
+    fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let (Some(client), Poll::Ready(Ok(1..))) = (&self.client, &written) {
+            client.wrote();
+        }
+        written
+    }
+}
+
+impl<S: AsyncRead + Unpin> hyper::rt::Read for Io<S> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.first.is_empty() {
+            let taken = this.first.len().min(into.remaining());
+            into.put_slice(&this.first[..taken]);
+            if let Some(client) = &this.client {
+                client.read(&this.first[..taken]);
+            }
+            this.first.advance(taken);
+            return Poll::Ready(Ok(()));
+        }
+        let client = &this.client;
+        this.scratch.poll_read(&mut this.stream, cx, into.remaining(), |_, bytes| {
+            into.put_slice(bytes);
+            if let Some(client) = client {
+                client.read(bytes);
+            }
+        })
+    }
+}
+
+impl<S: AsyncWrite + Unpin> hyper::rt::Write for Io<S> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.wrote(written)
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let written = match slices {
+            [one] => Pin::new(&mut this.stream).poll_write(cx, one),
+            small if small.iter().map(|slice| slice.len()).sum::<usize>() <= GATHER_BYTES_MAX => {
+                this.scratch.poll_write(&mut this.stream, cx, small)
+            }
+            large => Pin::new(&mut this.stream).poll_write_vectored(cx, large),
+        };
+        this.wrote(written)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,155 @@
+//! An upgraded connection, such as a web socket: bytes both ways until both sides have ended.
+//!
+//! What is read is written at once from the core's scratch buffer. Only what the other side does not take yet is kept,
+//! so an idle tunnel holds no buffer, and a busy one never more than one read for each direction. A tunnel is never cut
+//! for being idle; TCP's keepalive finds out when a peer has vanished. A client that does not end its side some seconds
+//! after the upstream has ended is not waited for.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::{Buf, Bytes};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::core::Core;
+use crate::link::Link;
+use crate::record::Record;
+use crate::stream::{self, ClientStream, Scratch};
+use crate::upstream::Seat;
+
+/// What is left of a request whose answer was `101 Switching Protocols`.
+pub(crate) struct Tunnel {
+    pub(crate) link: Box<Link>,
+    /// Held until both sides have ended.
+    pub(crate) seat: Seat,
+    pub(crate) record: Record,
+}
+
+/// A read is limited so that what must be kept for a slow side stays small.
+const READ_BYTES: usize = 16 * 1024;
+
+/// How long a client may keep its side open when the upstream has said its last word: long enough for a farewell across
+/// the world, short enough not to hold up a replica's or prumo's stop.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Carries bytes until both sides have ended or one has failed.
+pub(crate) async fn run(core: &Core, mut client: ClientStream, from_client: Bytes, tunnel: Tunnel) {
+    let Tunnel { link, seat, mut record } = tunnel;
+    let (mut upstream, from_upstream) = link.into_stream();
+    stream::keep_alive(client.tcp());
+    upstream.keep_alive();
+    let mut up = Direction::new(from_client);
+    let mut down = Direction::new(from_upstream);
+    let mut lingering = None;
+    let carried = std::future::poll_fn(|cx| {
+        let up = up.poll(cx, &core.scratch, &mut client, &mut upstream)?;
+        let down = down.poll(cx, &core.scratch, &mut upstream, &mut client)?;
+        let waited = down.is_ready() && {
+            let linger = lingering.get_or_insert_with(|| core.clock.sleep(LINGER));
+            Pin::new(linger).poll(cx).is_ready()
+        };
+        if down.is_ready() && (up.is_ready() || waited) { Poll::Ready(Ok::<(), io::Error>(())) } else { Poll::Pending }
+    })
+    .await;
+    if let Err(error) = carried {
+        tracing::debug!(replica = seat.upstream.id, %error, "tunnel cut");
+    }
+    record.bytes_out = down.carried;
+}
+
+/// One direction of a tunnel.
+struct Direction {
+    /// Read, and not yet taken by the other side.
+    pending: Bytes,
+    carried: u64,
+    is_flushed: bool,
+    state: State,
+}
+
+#[derive(Clone, Copy)]
+enum State {
+    Reading,
+    /// The reading side has ended; the writing side is told.
+    Closing,
+    Ended,
+}
+
+impl Direction {
+    fn new(pending: Bytes) -> Direction {
+        Direction { pending, carried: 0, is_flushed: true, state: State::Reading }
+    }
+
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &Scratch,
+        from: &mut (impl AsyncRead + Unpin),
+        to: &mut (impl AsyncWrite + Unpin),
+    ) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_pending(cx, to))?;
+            match self.state {
+                State::Reading => {
+                    let pass = |cx: &mut Context<'_>, bytes: &[u8]| self.pass(cx, to, bytes);
+                    match scratch.poll_read(from, cx, READ_BYTES, pass) {
+                        Poll::Ready(passed) => passed??,
+                        Poll::Pending => {
+                            ready!(self.poll_flush(cx, to))?;
+                            return Poll::Pending;
+                        }
+                    }
+                }
+                State::Closing => {
+                    ready!(Pin::new(&mut *to).poll_shutdown(cx))?;
+                    self.state = State::Ended;
+                }
+                State::Ended => return Poll::Ready(Ok(())),
+            }
+        }
+    }
+
+    /// Writes what the other side takes now and keeps the rest.
+    fn pass(&mut self, cx: &mut Context<'_>, to: &mut (impl AsyncWrite + Unpin), bytes: &[u8]) -> io::Result<()> {
+        if bytes.is_empty() {
+            self.state = State::Closing;
+            return Ok(());
+        }
+        self.carried += bytes.len() as u64;
+        self.is_flushed = false;
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            match Pin::new(&mut *to).poll_write(cx, rest) {
+                Poll::Ready(written) => rest = &rest[check_written(written?)?..],
+                Poll::Pending => {
+                    self.pending = Bytes::copy_from_slice(rest);
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_pending(&mut self, cx: &mut Context<'_>, to: &mut (impl AsyncWrite + Unpin)) -> Poll<io::Result<()>> {
+        while !self.pending.is_empty() {
+            self.is_flushed = false;
+            let written = ready!(Pin::new(&mut *to).poll_write(cx, &self.pending))?;
+            self.pending.advance(check_written(written)?);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// TLS may hold back the end of what was written.
+    fn poll_flush(&mut self, cx: &mut Context<'_>, to: &mut (impl AsyncWrite + Unpin)) -> Poll<io::Result<()>> {
+        if !self.is_flushed {
+            ready!(Pin::new(to).poll_flush(cx))?;
+            self.is_flushed = true;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn check_written(written: usize) -> io::Result<usize> {
+    if written == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(written) }
+}

@@ -1,0 +1,222 @@
+//! Upstreams come and go while requests pass: none is lost, and it is known when one is free (DEP-07, EDGE-01).
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests watch the edge from outside, with threads and time of their own"
+)]
+
+mod site;
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use prumo_edge::{Edge, EdgeError, InFlight, Port, Settings};
+use site::{App, Site, Wire, eventually, reply_with};
+
+/// Goal: swapping upstreams a hundred times under load loses no request, and an upstream that is settled away and has
+/// nothing in flight is never asked again.
+#[test]
+fn swaps_lose_nothing() {
+    let site = Site::start();
+    let first = App::named("app");
+    site.serve(&[first.upstream("replica-0")]);
+    let (is_over, served) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let failures = std::sync::Mutex::new(Vec::new());
+    // Returned, because an app stops serving when it is dropped.
+    let _last = std::thread::scope(|scope| {
+        for client in 0..8 {
+            let (is_over, served, failures, site) = (&is_over, &served, &failures, &site);
+            scope.spawn(move || {
+                while !is_over.load(Ordering::SeqCst) {
+                    let mut wire = site.connect();
+                    // Half keep their connection for a while, half open a new one for each request.
+                    for _ in 0..if client % 2 == 0 { 50 } else { 1 } {
+                        wire.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+                        match wire.try_answer() {
+                            Some(answer) if answer.status == 200 && answer.is_whole => {
+                                served.fetch_add(1, Ordering::SeqCst);
+                            }
+                            other => failures.lock().unwrap().push(format!("{other:?}")),
+                        }
+                    }
+                }
+            });
+        }
+        let mut serving = (first, "replica-0".to_owned());
+        for number in 1..=100 {
+            let next = (App::named("app"), format!("replica-{number}"));
+            site.serve(&[next.0.upstream(&next.1)]);
+            eventually("the old one is drained", || site.edge.in_flight(&serving.1) == InFlight::default());
+            let asked = serving.0.asks().len();
+            std::thread::sleep(Duration::from_millis(3));
+            assert_eq!(serving.0.asks().len(), asked, "nothing reaches a drained upstream");
+            serving.0.close();
+            serving = next;
+        }
+        is_over.store(true, Ordering::SeqCst);
+        serving
+    });
+    assert_eq!(failures.lock().unwrap().as_slice(), &[] as &[String]);
+    assert!(served.load(Ordering::SeqCst) > 500);
+}
+
+/// Goal: an upstream that crashes and is replaced a moment later costs no request: clients wait a little.
+#[test]
+fn a_restarting_replica_costs_no_request() {
+    let site = Site::start();
+    let before = App::named("before");
+    before.close();
+    site.serve(&[before.upstream("one")]);
+    let after = App::named("after");
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = (0..4).map(|_| scope.spawn(|| site.get("/").text())).collect();
+        std::thread::sleep(Duration::from_millis(300));
+        site.serve(&[after.upstream("two")]);
+        for answer in asked {
+            assert_eq!(answer.join().unwrap(), "after GET / HTTP/1.1");
+        }
+    });
+}
+
+/// Goal: stopping finishes what is in flight, closes idle connections, and then nothing listens.
+#[test]
+fn stops_gracefully() {
+    let site = Site::start();
+    let app = App::start(|_, stream| {
+        std::thread::sleep(Duration::from_millis(400));
+        reply_with(stream, b"finished");
+        true
+    });
+    site.serve(&[app.upstream("one")]);
+    let address = site.http();
+    let mut idle = site.connect();
+    idle.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(idle.answer().status, 200);
+    let mut busy = site.connect();
+    busy.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("it is in flight", || site.edge.in_flight("one").requests == 1);
+    let start = Instant::now();
+    let report = site.stop(Duration::from_secs(10));
+    assert!(start.elapsed() < Duration::from_secs(5));
+    assert!(report.is_clean(), "{report:?}");
+    let answer = busy.answer();
+    assert_eq!((answer.text().as_str(), answer.header("connection")), ("finished", Some("close")));
+    assert!(idle.is_closed());
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+/// Goal: who has connected and said nothing does not hold up a stop, neither in clear text nor before the handshake.
+#[test]
+fn silent_clients_do_not_hold_up_a_stop() {
+    let site = Site::start_with(|settings| settings.https = Port::Number(0), |_| {});
+    site.serve(&[]);
+    let mut silent = [site.connect(), Wire::connect(site.https())];
+    eventually("both are accepted", || site.edge.report().connections == 2);
+    let start = Instant::now();
+    let report = site.stop(Duration::from_secs(8));
+    assert!(report.is_clean() && start.elapsed() < Duration::from_secs(2), "{report:?}");
+    assert!(silent.iter_mut().all(Wire::is_closed));
+    assert_eq!(site.edge.report().cores_living, 0);
+}
+
+/// Goal: a stopping edge is quiet when requests have ended, whatever tunnels remain; then replicas may be stopped.
+#[test]
+fn it_is_quiet_when_only_tunnels_are_left() {
+    let site = Site::start();
+    let app = App::start(|ask, stream| {
+        if ask.path() == "/tunnel" {
+            let switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+            let _ = std::io::Write::write_all(stream, switch);
+            std::thread::sleep(Duration::from_secs(3));
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(500));
+        reply_with(stream, b"done");
+        true
+    });
+    site.serve(&[app.upstream("one")]);
+    let mut tunnel = site.connect();
+    tunnel.send(b"GET /tunnel HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    eventually("the tunnel is open", || site.edge.in_flight("one").tunnels == 1);
+    let mut busy = site.connect();
+    busy.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("it is in flight", || site.edge.in_flight("one").requests == 1);
+    let edge = site.edge.clone();
+    std::thread::scope(|scope| {
+        let stopped = scope.spawn(|| site.stop(Duration::from_millis(1500)));
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let quiet: Box<dyn Future<Output = ()> + Send> = Box::new(edge.quiet());
+        runtime.block_on(Box::into_pin(quiet));
+        assert_eq!(edge.in_flight("one"), InFlight { requests: 0, tunnels: 1 });
+        assert!(!stopped.is_finished(), "the tunnel still lives");
+        assert!(!stopped.join().unwrap().is_clean());
+    });
+    assert_eq!(busy.answer().text(), "done");
+}
+
+/// Goal: an upstream that has gone leaves the metrics once it is idle, without another change.
+#[test]
+fn gone_upstreams_leave_the_metrics() {
+    let (site, app) = (Site::start(), App::named("one"));
+    site.serve(&[app.upstream("one")]);
+    assert_eq!(site.get("/").status, 200);
+    assert!(site.metrics().contains("replica=\"one\""));
+    let generation = site.serve(&[app.upstream("two")]);
+    assert_eq!(site.edge.drained("one", generation), (true, InFlight::default()));
+    assert!(!site.edge.drained("one", generation + 1).0);
+    eventually("it is forgotten", || !site.metrics().contains("replica=\"one\""));
+    assert!(site.metrics().contains("replica=\"two\""));
+}
+
+/// Goal: a deadline cuts what does not end.
+#[test]
+fn stops_at_the_deadline() {
+    let site = Site::start();
+    let app = App::start(|_, _| {
+        std::thread::sleep(Duration::from_secs(5));
+        false
+    });
+    site.serve(&[app.upstream("one")]);
+    let mut busy = site.connect();
+    busy.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    eventually("it is in flight", || site.edge.in_flight("one").requests == 1);
+    let start = Instant::now();
+    let report = site.stop(Duration::from_millis(300));
+    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(!report.is_clean());
+    assert!(busy.try_answer().is_none());
+}
+
+/// Goal: a taken port is an error of the start that names the process, also when that process shares its port.
+#[test]
+fn a_taken_port_names_its_owner() {
+    let site = Site::start();
+    let clock = prumo_clock::Clock::system();
+    let drain = prumo_drain::Drain::new(clock.clone());
+    let mut settings = Settings::new(site.folder.path().join("other"));
+    settings.address = site.http().ip();
+    settings.http = Port::Number(site.http().port());
+    settings.https = Port::Off;
+    match Edge::start(settings, clock, &drain.stage("edge")) {
+        Err(error @ EdgeError::AddressTaken { .. }) => {
+            let text = error.to_string();
+            assert!(text.contains(&format!("(pid {})", std::process::id())), "{text}");
+            assert!(!error.hint().is_empty(), "{text}");
+        }
+        other => panic!("{:?}", other.map(|edge| edge.addresses())),
+    }
+}
+
+/// Goal: the report says which services cannot be served.
+#[test]
+fn reports_services_without_upstream() {
+    let (site, app) = (Site::start(), App::named("one"));
+    assert_eq!(site.edge.report().services_without_upstream, ["app"]);
+    let generation = site.serve(&[app.upstream("one")]);
+    let report = site.edge.report();
+    assert_eq!((report.generation, report.settled), (generation, generation));
+    assert_eq!((report.cores, report.cores_living), (2, 2));
+    assert!(report.services_without_upstream.is_empty());
+    assert!(Wire::connect(site.http()).stream().peer_addr().is_ok());
+}

@@ -1,0 +1,369 @@
+//! A small site for tests: an edge on ports of its own, apps as threads, and raw sockets to talk to it.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each test file uses a part of this; tests watch the edge from outside, with threads and time of their own"
+)]
+
+use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use prumo_clock::Clock;
+use prumo_drain::{Drain, Stage};
+use prumo_edge::{Address, Balance, Edge, InFlight, Port, Route, Settings, Upstream};
+
+/// An edge with the service `app` behind every host and path.
+pub struct Site {
+    pub edge: Edge,
+    pub folder: tempfile::TempDir,
+    drain: Drain,
+}
+
+impl Site {
+    pub fn start() -> Site {
+        Site::start_with(|_| {}, |_| {})
+    }
+
+    pub fn start_with(set: impl FnOnce(&mut Settings), shape: impl FnOnce(&mut Route)) -> Site {
+        let folder = tempfile::tempdir().unwrap();
+        let mut settings = Settings::new(folder.path().join("certs"));
+        settings.address = IpAddr::from([127, 0, 0, 1]);
+        settings.http = Port::Number(0);
+        settings.https = Port::Off;
+        settings.cores = Some(2);
+        set(&mut settings);
+        let clock = Clock::system();
+        let drain = Drain::new(clock.clone());
+        let stage: Stage = drain.stage("edge");
+        let edge = Edge::start(settings, clock, &stage).unwrap();
+        let mut route = any_route();
+        shape(&mut route);
+        edge.routes(vec![route]).unwrap();
+        Site { edge, folder, drain }
+    }
+
+    /// Puts these upstreams behind `app` and waits until every core knows.
+    pub fn serve(&self, upstreams: &[Upstream]) -> u64 {
+        let generation = self.edge.upstreams(BTreeMap::from([("app".to_owned(), upstreams.to_vec())]));
+        eventually("the cores take the table", || self.edge.settled(generation));
+        generation
+    }
+
+    pub fn http(&self) -> SocketAddr {
+        self.edge.addresses().http.unwrap()
+    }
+
+    pub fn https(&self) -> SocketAddr {
+        self.edge.addresses().https.unwrap()
+    }
+
+    pub fn connect(&self) -> Wire {
+        Wire::connect(self.http())
+    }
+
+    /// One request on a connection of its own.
+    pub fn get(&self, path: &str) -> Answer {
+        let mut wire = self.connect();
+        wire.send(format!("GET {path} HTTP/1.1\r\nHost: a.test\r\n\r\n").as_bytes());
+        wire.answer()
+    }
+
+    pub fn metrics(&self) -> String {
+        let mut text = String::new();
+        self.edge.metrics(&mut text);
+        text
+    }
+
+    pub fn assert_nothing_in_flight(&self, upstream: &str) {
+        eventually("nothing is in flight", || self.edge.in_flight(upstream) == InFlight::default());
+    }
+
+    /// Stops as the daemon does; the report is checked by the caller.
+    pub fn stop(&self, within: Duration) -> prumo_drain::Report {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(self.drain.stop(within))
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.stop(Duration::from_millis(200));
+    }
+}
+
+pub fn any_route() -> Route {
+    Route {
+        name: "all".into(),
+        host: None,
+        path: "/".into(),
+        service: "app".into(),
+        balance: Balance::RoundRobin,
+        timeout: Duration::from_secs(10),
+        body_max: 64 << 20,
+    }
+}
+
+pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < Duration::from_secs(10), "not within 10 s: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A client's raw connection.
+pub struct Wire {
+    pub reader: BufReader<TcpStream>,
+}
+
+impl Wire {
+    pub fn connect(address: SocketAddr) -> Wire {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nodelay(true).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        Wire { reader: BufReader::new(stream) }
+    }
+
+    pub fn stream(&self) -> &TcpStream {
+        self.reader.get_ref()
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.reader.get_ref().write_all(bytes).unwrap();
+    }
+
+    /// Sends to a peer that may already have answered and closed.
+    pub fn try_send(&mut self, bytes: &[u8]) {
+        let _ = self.reader.get_ref().write_all(bytes);
+    }
+
+    pub fn answer(&mut self) -> Answer {
+        self.try_answer().expect("an answer")
+    }
+
+    /// The next final answer; `None` when the connection ends before its head is complete.
+    pub fn try_answer(&mut self) -> Option<Answer> {
+        loop {
+            let answer = self.read_answer()?;
+            if answer.status != 100 {
+                return Some(answer);
+            }
+        }
+    }
+
+    fn read_answer(&mut self) -> Option<Answer> {
+        let (first, headers) = read_head(&mut self.reader)?;
+        let status: u16 = first.split(' ').nth(1)?.parse().ok()?;
+        let mut answer = Answer { status, headers, body: Vec::new(), is_whole: true };
+        if status >= 200 && status != 204 && status != 304 {
+            (answer.body, answer.is_whole) = read_body(&mut self.reader, &answer.headers, true);
+        }
+        Some(answer)
+    }
+
+    /// True when the other side has closed, without another byte.
+    pub fn is_closed(&mut self) -> bool {
+        let mut byte = [0];
+        matches!(self.reader.read(&mut byte), Ok(0) | Err(_))
+    }
+}
+
+/// A parsed answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// False when the connection ended before the body did.
+    pub is_whole: bool,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+fn find<'a>(headers: &'a [(String, String)], name: &str) -> Option<&'a str> {
+    headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+}
+
+fn read_head(reader: &mut BufReader<TcpStream>) -> Option<(String, Vec<(String, String)>)> {
+    let mut lines = Vec::new();
+    loop {
+        let mut line = String::new();
+        if reader.read_line(&mut line).ok()? == 0 {
+            return None;
+        }
+        let line = line.trim_end().to_owned();
+        if line.is_empty() {
+            break;
+        }
+        lines.push(line);
+    }
+    let first = lines.first()?.clone();
+    let split = |line: &String| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
+    Some((first, lines[1..].iter().filter_map(split).collect()))
+}
+
+fn read_body(reader: &mut BufReader<TcpStream>, headers: &[(String, String)], until_close: bool) -> (Vec<u8>, bool) {
+    let mut body = Vec::new();
+    if find(headers, "transfer-encoding").is_some() {
+        let is_whole = read_chunks(reader, &mut body).is_some();
+        return (body, is_whole);
+    }
+    match find(headers, "content-length").and_then(|length| length.parse::<usize>().ok()) {
+        Some(length) => {
+            let _ = reader.take(length as u64).read_to_end(&mut body);
+            let is_whole = body.len() == length;
+            (body, is_whole)
+        }
+        None if until_close => {
+            let is_whole = reader.read_to_end(&mut body).is_ok();
+            (body, is_whole)
+        }
+        None => (body, true),
+    }
+}
+
+fn read_chunks(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> Option<()> {
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let length = usize::from_str_radix(line.trim(), 16).ok()?;
+        let mut chunk = vec![0; length + 2];
+        reader.read_exact(&mut chunk).ok()?;
+        if length == 0 {
+            return Some(());
+        }
+        body.extend_from_slice(&chunk[..length]);
+    }
+}
+
+/// A request as an app sees it.
+#[derive(Clone, Debug)]
+pub struct Ask {
+    pub first: String,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+    /// How many requests this connection carried before.
+    pub number: usize,
+    /// False when the connection ended before the body did.
+    pub is_whole: bool,
+}
+
+impl Ask {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        find(&self.headers, name)
+    }
+
+    pub fn path(&self) -> &str {
+        self.first.split(' ').nth(1).unwrap()
+    }
+}
+
+type Reply = dyn Fn(&Ask, &mut TcpStream) -> bool + Send + Sync;
+
+/// An app: a listener whose connections are answered by a closure, which says whether the connection stays.
+pub struct App {
+    pub address: SocketAddr,
+    pub asks: Arc<Mutex<Vec<Ask>>>,
+    pub connections: Arc<AtomicUsize>,
+    pub open: Arc<AtomicUsize>,
+    is_over: Arc<AtomicBool>,
+}
+
+impl App {
+    pub fn start(reply: impl Fn(&Ask, &mut TcpStream) -> bool + Send + Sync + 'static) -> App {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let app = App {
+            address: listener.local_addr().unwrap(),
+            asks: Arc::default(),
+            connections: Arc::default(),
+            open: Arc::default(),
+            is_over: Arc::default(),
+        };
+        let reply: Arc<Reply> = Arc::new(reply);
+        let (asks, connections, open, is_over) =
+            (app.asks.clone(), app.connections.clone(), app.open.clone(), app.is_over.clone());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                if is_over.load(Ordering::SeqCst) {
+                    return;
+                }
+                let Ok(stream) = stream else { return };
+                connections.fetch_add(1, Ordering::SeqCst);
+                let (asks, reply, open) = (asks.clone(), reply.clone(), open.clone());
+                std::thread::spawn(move || {
+                    open.fetch_add(1, Ordering::SeqCst);
+                    converse(stream, &asks, &*reply);
+                    open.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+        });
+        app
+    }
+
+    /// Says its name and what it was asked.
+    pub fn named(name: &'static str) -> App {
+        App::start(move |ask, stream| {
+            reply_with(stream, format!("{name} {}", ask.first).as_bytes());
+            true
+        })
+    }
+
+    pub fn upstream(&self, id: &str) -> Upstream {
+        Upstream { id: id.into(), address: Address::Tcp(self.address) }
+    }
+
+    pub fn asks(&self) -> Vec<Ask> {
+        self.asks.lock().unwrap().clone()
+    }
+
+    /// Stops accepting: connections are refused from now on.
+    pub fn close(&self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+        eventually("the app refuses", || TcpStream::connect(self.address).is_err());
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::SeqCst);
+        let _ = TcpStream::connect(self.address);
+    }
+}
+
+fn converse(stream: TcpStream, asks: &Mutex<Vec<Ask>>, reply: &Reply) {
+    let _ = stream.set_nodelay(true);
+    let mut writer = stream.try_clone().unwrap();
+    let mut reader = BufReader::new(stream);
+    let mut number = 0;
+    while let Some((first, headers)) = read_head(&mut reader) {
+        let (body, is_whole) = read_body(&mut reader, &headers, false);
+        let ask = Ask { first, headers, body, number, is_whole };
+        number += 1;
+        asks.lock().unwrap().push(ask.clone());
+        if !is_whole || !reply(&ask, &mut writer) {
+            return;
+        }
+    }
+}
+
+pub fn reply_with(stream: &mut TcpStream, body: &[u8]) {
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    let _ = stream.write_all(&[head.as_bytes(), body].concat());
+}

@@ -1,0 +1,280 @@
+//! The words of the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use prumo_api::Role;
+
+/// Production in one binary, and the proof that it holds.
+#[derive(Debug, Parser)]
+#[command(name = "prumo", version, propagate_version = true, subcommand_required = true, max_term_width = 110)]
+#[command(after_help = AFTER_HELP)]
+pub(crate) struct CommandLine {
+    #[command(flatten)]
+    pub common: Common,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Examples:
+  prumo demo             a demo site in a minute, gone on Ctrl-C
+  prumo check            is prumo.toml good?
+  prumo up               run the site of prumo.toml
+  prumo deploy api       a new release of the service api
+
+Exit codes:
+  0 done, 1 failed, 2 usage, 3 bad file, 4 unhealthy, 5 no such thing, 6 refused";
+
+/// What every command takes.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Common {
+    /// The one file
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "prumo.toml",
+        env = "PRUMO_FILE",
+        hide_env_values = true
+    )]
+    pub file: PathBuf,
+    /// The state folder [default: .prumo beside the file, or /var/lib/prumo for root where that exists]
+    #[arg(long, global = true, value_name = "DIR", env = "PRUMO_STATE", hide_env_values = true)]
+    pub state: Option<PathBuf>,
+    /// The overlay `[env.NAME]` to lay over the file
+    #[arg(long, global = true, value_name = "NAME", env = "PRUMO_ENV", hide_env_values = true)]
+    pub env: Option<String>,
+    /// Answer in JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// No progress and no remarks: only what was asked for, and what went wrong
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the site: edge, replicas and admin listener, in the foreground
+    ///
+    /// Replicas of an earlier run that still live are adopted, not restarted. Ctrl-C or SIGTERM finishes what is in
+    /// flight and stops everything; a second one means now. SIGHUP reads the file again and applies its routes.
+    #[command(after_help = "Example:\n  prumo up --env staging")]
+    Up,
+    /// Run a demo site of three replicas on ports 8080 and 8443
+    ///
+    /// Everything it needs is in the binary. It prints what to try, and leaves on Ctrl-C with everything stopped.
+    #[command(after_help = "Example:\n  prumo demo")]
+    Demo(Demo),
+    /// Say whether the file is good, with every mistake and its place
+    #[command(after_help = "Example:\n  prumo check --file staging.toml")]
+    Check,
+    /// Show what a deploy of the file would change on the running site
+    #[command(after_help = "Example:\n  prumo plan --json")]
+    Plan,
+    /// Explain a setting: what it does, its default and why
+    #[command(after_help = "Examples:\n  prumo explain route.timeout\n  prumo explain service")]
+    Explain {
+        /// The setting or table; all tables when absent
+        key: Option<String>,
+    },
+    /// Make the file true: a new release of the services named, or of all
+    ///
+    /// New replicas start first and must be healthy before they get traffic; the old ones then drain and stop. A
+    /// release that does not become healthy leaves the old one serving.
+    #[command(after_help = "Examples:\n  prumo deploy\n  prumo deploy api worker")]
+    Deploy {
+        /// Services; all when absent
+        services: Vec<String>,
+    },
+    /// Make the release before serve again, or another one
+    #[command(after_help = "Examples:\n  prumo rollback api\n  prumo rollback api --to 3")]
+    Rollback {
+        /// The service
+        service: String,
+        /// The number of the release
+        #[arg(long, value_name = "RELEASE")]
+        to: Option<u64>,
+    },
+    /// Change how many replicas of a service run
+    #[command(after_help = "Example:\n  prumo scale api 4")]
+    Scale {
+        /// The service
+        service: String,
+        /// How many replicas
+        #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
+        replicas: u32,
+    },
+    /// Replace every replica of a service, start-first, on the same release
+    #[command(after_help = "Example:\n  prumo restart api")]
+    Restart {
+        /// The service
+        service: String,
+    },
+    /// Drain and stop every replica of a service, until a deploy or restart
+    #[command(after_help = "Example:\n  prumo stop worker")]
+    Stop {
+        /// The service
+        service: String,
+    },
+    /// Show what runs
+    #[command(after_help = "Examples:\n  prumo status\n  prumo status api --json")]
+    Status {
+        /// Only this service
+        service: Option<String>,
+        /// One line a service
+        #[arg(long)]
+        short: bool,
+    },
+    /// Show what the replicas of a service printed
+    #[command(after_help = "Examples:\n  prumo logs api -n 50\n  prumo logs api -f")]
+    Logs {
+        /// The service
+        service: String,
+        /// Go on as lines come
+        #[arg(long, short)]
+        follow: bool,
+        /// How many of the last lines
+        #[arg(long, short = 'n', value_name = "N", default_value_t = 100)]
+        lines: usize,
+    },
+    /// Run a command as the service would: its environment, folder and user
+    #[command(after_help = "Example:\n  prumo exec api -- alembic upgrade head")]
+    Exec {
+        /// The service
+        service: String,
+        /// The command and its arguments
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
+        command: Vec<String>,
+    },
+    /// Show how each part and each service is; exit code 4 when traffic cannot be served
+    #[command(after_help = "Example:\n  prumo health && echo fine")]
+    Health,
+    /// Keep the secrets that the file names
+    Secret {
+        #[command(subcommand)]
+        action: SecretAction,
+    },
+    /// Make and revoke tokens for the admin listener
+    Token {
+        #[command(subcommand)]
+        action: TokenAction,
+    },
+    /// Show the audit log and verify that nobody altered it
+    AuditLog {
+        #[command(subcommand)]
+        action: AuditAction,
+    },
+    /// Print the completions for a shell
+    #[command(after_help = "Example:\n  prumo completions bash > /etc/bash_completion.d/prumo")]
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// The app of the demo site
+    #[command(hide = true)]
+    DemoApp,
+    /// The reference of the command line, for the documentation
+    #[command(hide = true)]
+    HelpMarkdown,
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Demo {
+    /// The port for HTTP
+    #[arg(long, value_name = "PORT", default_value_t = 8080)]
+    pub http: u16,
+    /// The port for HTTPS
+    #[arg(long, value_name = "PORT", default_value_t = 8443)]
+    pub https: u16,
+    /// The port of the admin listener
+    #[arg(long, value_name = "PORT", default_value_t = 7700)]
+    pub admin: u16,
+    /// How many replicas
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub replicas: u32,
+    /// The folder to use, which is then kept [default: one in the temporary folder, removed at the end]
+    #[arg(long, value_name = "DIR")]
+    pub folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecretAction {
+    /// Store a secret; its value is read from standard input
+    #[command(
+        after_help = "Examples:\n  prumo secret set db-password\n  pass show shop/db | prumo secret set db-password"
+    )]
+    Set {
+        /// Its name
+        name: String,
+    },
+    /// List the names of the secrets
+    #[command(after_help = "Example:\n  prumo secret list")]
+    List,
+    /// Remove a secret
+    #[command(after_help = "Example:\n  prumo secret remove db-password")]
+    Remove {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenAction {
+    /// Make a token and print it, this once
+    #[command(after_help = "Example:\n  prumo token create ci --role operator")]
+    Create {
+        /// What it is for
+        name: String,
+        /// What it may do
+        #[arg(long, value_enum, default_value_t = RoleWord::Viewer)]
+        role: RoleWord,
+    },
+    /// List the tokens, without their values
+    #[command(after_help = "Example:\n  prumo token list")]
+    List,
+    /// Make a token useless, at once
+    #[command(after_help = "Example:\n  prumo token revoke ci")]
+    Revoke {
+        /// Its name
+        name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AuditAction {
+    /// List entries, oldest first
+    #[command(after_help = "Example:\n  prumo audit-log list --after 120")]
+    List {
+        /// Only entries after this number
+        #[arg(long, value_name = "SEQ", default_value_t = 0)]
+        after: u64,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = 100)]
+        limit: u32,
+    },
+    /// Recompute the chain; works on a stopped site too
+    #[command(after_help = "Example:\n  prumo audit-log verify")]
+    Verify,
+}
+
+/// A role on the command line.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum RoleWord {
+    /// May look
+    Viewer,
+    /// May also change what runs
+    Operator,
+    /// May also see and change secrets, tokens and the audit log
+    Admin,
+}
+
+impl From<RoleWord> for Role {
+    fn from(word: RoleWord) -> Role {
+        match word {
+            RoleWord::Viewer => Role::Viewer,
+            RoleWord::Operator => Role::Operator,
+            RoleWord::Admin => Role::Admin,
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The command line: what was typed, who carries it out, and how it ends.
+
+mod args;
+mod ask;
+mod completions;
+mod exec;
+mod exit;
+mod file;
+mod print;
+mod progress;
+mod reference;
+mod secret;
+mod status;
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{CommandFactory, Parser};
+use prumo_api::ask::SiteStatus;
+use prumo_api::client::Client;
+use prumo_api::{Refusal, RefusalKind};
+use prumo_clock::Clock;
+use prumo_drain::{Drain, Stage};
+
+use crate::{daemon, demo, state};
+use args::{AuditAction, Command, CommandLine};
+pub(crate) use args::{Common, Demo as DemoArguments};
+pub(crate) use exit::Exit;
+pub(crate) use file::count;
+pub(crate) use print::{Outcome, Printer};
+
+/// How long a command waits for its own tasks when it ends.
+const END_WITHIN: Duration = Duration::from_secs(1);
+
+/// Reads the command line and carries it out.
+pub(crate) fn run() -> ExitCode {
+    if std::env::args_os().len() <= 1 {
+        drop(CommandLine::command().print_help());
+        return Exit::Usage.into();
+    }
+    let line = CommandLine::parse();
+    let printer = Printer::new(&line.common);
+    let outcome = carry_out(line, printer);
+    let exit = outcome.unwrap_or_else(|refusal| {
+        printer.refusal(&refusal);
+        refusal.kind.into()
+    });
+    exit.into()
+}
+
+fn carry_out(line: CommandLine, printer: Printer) -> Outcome {
+    let common = line.common;
+    match line.command {
+        Command::Check => file::check(&common, printer),
+        Command::Explain { key } => file::explain(key.as_deref(), printer),
+        Command::Completions { shell } => completions::print(shell),
+        Command::HelpMarkdown => reference::print(),
+        Command::DemoApp => demo::app(),
+        Command::Exec { service, command } => exec::run(&common, &service, &command),
+        Command::Secret { action } => secret::carry_out(&common, action, printer),
+        Command::AuditLog { action: AuditAction::Verify } => ask::audit_verify(&common, printer),
+        other => on_runtime(|clock, drain| asynchronous(common, other, printer, clock, drain)),
+    }
+}
+
+async fn asynchronous(common: Common, command: Command, printer: Printer, clock: Clock, drain: Drain) -> Outcome {
+    let console = Console { common, printer, clock, stage: drain.stage("command") };
+    match command {
+        Command::Up => daemon::up(&daemon::Options::from_common(&console.common), printer, console.clock).await,
+        Command::Demo(options) => demo::run(&options, printer, console.clock).await,
+        Command::Plan => file::plan(&console).await,
+        Command::Status { service, short } => status::status(&console, service.as_deref(), short).await,
+        Command::Health => status::health(&console).await,
+        other => ask::carry_out(&console, other).await,
+    }
+}
+
+/// What a command that talks to a running prumo needs.
+pub(crate) struct Console {
+    pub common: Common,
+    pub printer: Printer,
+    pub clock: Clock,
+    stage: Stage,
+}
+
+impl Console {
+    /// The way to the running prumo.
+    pub(crate) async fn connect(&self) -> Result<Client, Refusal> {
+        let state = state::locate(self.common.state.as_deref(), &self.common.file);
+        Client::connect(&state, &self.clock, &self.stage).await
+    }
+
+    /// The same for a command about the file: refuses an overlay that is not the one that runs.
+    pub(crate) async fn connect_about_file(&self) -> Result<Client, Refusal> {
+        let mut client = self.connect().await?;
+        let Some(named) = &self.common.env else { return Ok(client) };
+        let running: SiteStatus = client.document("GET", "/api/v1/status", &()).await?;
+        if running.overlay.as_ref() == Some(named) {
+            return Ok(client);
+        }
+        let running = running
+            .overlay
+            .map_or_else(|| "without an overlay".to_owned(), |name| format!("with the overlay `{name}`"));
+        Err(Refusal::new(RefusalKind::Refused, format!("prumo runs {running}, not with `{named}`"))
+            .hint("an overlay is chosen at `prumo up --env NAME`; leave `--env` out here"))
+    }
+}
+
+/// Runs a future on a runtime of its own, with everything it started stopped at the end.
+pub(crate) fn on_runtime<F: Future<Output = Outcome>>(make: impl FnOnce(Clock, Drain) -> F) -> Outcome {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime
+        .map_err(|error| Refusal::new(RefusalKind::Failed, format!("prumo cannot start its event loop: {error}")))?;
+    runtime.block_on(async {
+        let clock = Clock::system();
+        let drain = Drain::new(clock.clone());
+        let outcome = Box::pin(make(clock, drain.clone())).await;
+        drain.stop(END_WITHIN).await;
+        outcome
+    })
+}

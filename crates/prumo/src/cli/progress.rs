@@ -1,0 +1,81 @@
+//! The progress of a deploy: lines as steps end, and on a terminal one live line with the time that the present step has taken.
+
+use std::time::Duration;
+
+use prumo_api::ask::{Finished, Step};
+use prumo_api::client::Events;
+use prumo_api::{Event, Refusal, RefusalKind};
+use prumo_clock::Moment;
+
+use super::Console;
+use super::print::Colour;
+
+/// How often the live line is drawn anew.
+const TICK: Duration = Duration::from_millis(200);
+
+/// Follows a stream of steps to its end.
+pub(crate) async fn follow(console: &Console, mut events: Events) -> Result<Finished, Refusal> {
+    let began = console.clock.now();
+    let mut present: Option<Step> = None;
+    loop {
+        let event = next(console, &mut events, present.as_ref(), began).await?;
+        match event {
+            Some(Event::Step(step)) => {
+                show_done(console, present.as_ref(), began);
+                console.printer.document(&Event::Step(step.clone()));
+                if !console.printer.is_live() {
+                    console.printer.line(line(console, &step, began));
+                }
+                present = Some(step);
+            }
+            Some(Event::Finished(finished)) => {
+                show_done(console, present.as_ref(), began);
+                console.printer.document(&Event::Finished(finished.clone()));
+                return Ok(finished);
+            }
+            Some(Event::Refused(refusal)) => {
+                show_done(console, present.as_ref(), began);
+                return Err(refusal);
+            }
+            Some(Event::Line(_) | Event::Skipped { .. }) => {}
+            None => return Err(cut_short()),
+        }
+    }
+}
+
+async fn next(
+    console: &Console,
+    events: &mut Events,
+    present: Option<&Step>,
+    began: Moment,
+) -> Result<Option<Event>, Refusal> {
+    let mut coming = std::pin::pin!(events.next());
+    loop {
+        if let Some(step) = present {
+            console.printer.live(&line(console, step, began));
+        }
+        tokio::select! {
+            event = &mut coming => return event,
+            () = console.clock.sleep(TICK), if console.printer.is_live() => {}
+        }
+    }
+}
+
+fn show_done(console: &Console, step: Option<&Step>, began: Moment) {
+    // Elsewhere than on a terminal it was printed when it began.
+    let Some(step) = step.filter(|_| console.printer.is_live()) else { return };
+    console.printer.live("");
+    console.printer.line(line(console, step, began));
+}
+
+fn line(console: &Console, step: &Step, began: Moment) -> String {
+    let elapsed = format!("{:5.1}s", console.clock.now().since(began).as_secs_f64());
+    let release = step.release.map(|number| format!("release {number}  ")).unwrap_or_default();
+    format!("{}  {}  {release}{}", console.printer.paint(Colour::Dim, &elapsed), step.service, step.message)
+}
+
+fn cut_short() -> Refusal {
+    Refusal::new(RefusalKind::Failed, "prumo ended before the deploy did").hint(
+        "when prumo runs again it finishes or abandons the deploy by itself; `prumo status` shows which release serves",
+    )
+}

@@ -1,0 +1,223 @@
+//! What a deploy would change: the running configuration beside the file. Pure, and it shows no value of the environment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Display;
+
+use prumo_api::ask::{Change, PlanReport};
+use prumo_config::value::duration::show;
+use prumo_config::{Admin, Certificate, Config, Edge, Rate, Route, Site, Size};
+use prumo_run::{Check, ServiceSpec, Serving, Value};
+
+/// The changes from what runs to what the file says: services as run has them, the rest as it was last applied.
+pub(crate) fn changes(
+    serving: &BTreeMap<String, Serving>,
+    wanted: &[ServiceSpec],
+    applied: &Config,
+    file: &Config,
+) -> PlanReport {
+    let mut changes = Vec::new();
+    let wanted: BTreeMap<String, &ServiceSpec> = wanted.iter().map(|spec| (spec.name.clone(), spec)).collect();
+    for name in union(serving.keys(), wanted.keys()) {
+        changes.extend(service(name, serving.get(name), wanted.get(name).copied()));
+    }
+    let (old, new) = (by_name(applied), by_name(file));
+    for name in union(old.keys(), new.keys()) {
+        changes.extend(route(name, old.get(name).copied(), new.get(name).copied()));
+    }
+    changes.extend(needs_a_restart("edge", &edge_fields(&applied.edge), &edge_fields(&file.edge)));
+    let certificates = (certificate_fields(&applied.certificates), certificate_fields(&file.certificates));
+    changes.extend(needs_a_restart("certificate", &certificates.0, &certificates.1));
+    changes.extend(needs_a_restart("admin", &admin_fields(&applied.admin), &admin_fields(&file.admin)));
+    changes.extend(needs_a_restart("site", &site_fields(&applied.site), &site_fields(&file.site)));
+    PlanReport { changes }
+}
+
+fn union<'a>(left: impl Iterator<Item = &'a String>, right: impl Iterator<Item = &'a String>) -> BTreeSet<&'a String> {
+    left.chain(right).collect()
+}
+
+fn by_name(config: &Config) -> BTreeMap<String, &Route> {
+    config.routes.iter().map(|route| (route.name.clone(), route)).collect()
+}
+
+fn service(name: &str, old: Option<&Serving>, new: Option<&ServiceSpec>) -> Option<Change> {
+    let subject = format!("service {name}");
+    match (old, new) {
+        (None, Some(new)) => {
+            let replicas = crate::cli::count(new.replicas as usize, "replica");
+            Some(Change { sign: '+', subject, details: vec![format!("{replicas} of {}", new.run.join(" "))] })
+        }
+        (Some(_), None) => Some(Change { sign: '-', subject, details: vec!["its replicas drain and stop".to_owned()] }),
+        (Some(old), Some(new)) => {
+            let mut before = service_fields(&old.spec);
+            if old.stopped {
+                before.insert("replicas".to_owned(), "stopped".to_owned());
+            }
+            changed(subject, &before, &service_fields(new))
+        }
+        (None, None) => None,
+    }
+}
+
+fn route(name: &str, old: Option<&Route>, new: Option<&Route>) -> Option<Change> {
+    let subject = format!("route {name}");
+    match (old, new) {
+        (None, Some(new)) => Some(Change { sign: '+', subject, details: vec![format!("to {}", new.to)] }),
+        (Some(old), None) => Some(Change { sign: '-', subject, details: vec![format!("to {}", old.to)] }),
+        (Some(old), Some(new)) => changed(subject, &route_fields(old), &route_fields(new)),
+        (None, None) => None,
+    }
+}
+
+fn needs_a_restart(table: &str, old: &Fields, new: &Fields) -> Option<Change> {
+    let mut change = changed(table.to_owned(), old, new)?;
+    change.details.push("takes effect when prumo itself starts again".to_owned());
+    Some(change)
+}
+
+fn changed(subject: String, old: &Fields, new: &Fields) -> Option<Change> {
+    let mut details = Vec::new();
+    for name in union(old.keys(), new.keys()) {
+        match (old.get(name), new.get(name)) {
+            (Some(before), Some(after)) if before != after => details.push(format!("{name}: {before} → {after}")),
+            (None, Some(after)) => details.push(format!("{name}: {after}")),
+            (Some(_), None) => details.push(format!("{name}: removed")),
+            _ => {}
+        }
+    }
+    (!details.is_empty()).then_some(Change { sign: '~', subject, details })
+}
+
+/// The settings of a table with their values in words, by name.
+type Fields = BTreeMap<String, String>;
+
+/// The fields of a service; of its environment only whether a value differs, never the value.
+fn service_fields(service: &ServiceSpec) -> Fields {
+    let size = |bytes: u64| Size::from_bytes(bytes).to_string();
+    let crash_loop = service.restart.crash_loop;
+    let mut fields = named([
+        ("run", service.run.join(" ")),
+        ("folder", service.folder.display().to_string()),
+        ("user", or_none(service.user.as_ref())),
+        ("group", or_none(service.group.as_ref())),
+        ("listen", word(&service.listen)),
+        ("replicas", service.replicas.to_string()),
+        ("health", check_in_words(&service.health.check)),
+        ("health.every", show(service.health.every)),
+        ("health.timeout", show(service.health.timeout)),
+        ("health.healthy", service.health.healthy.to_string()),
+        ("health.unhealthy", service.health.unhealthy.to_string()),
+        ("health.start_within", show(service.health.start_within)),
+        ("memory", or_none(service.memory.map(size))),
+        ("cpu", or_none(service.cpu)),
+        ("processes", or_none(service.processes)),
+        ("files", or_none(service.files)),
+        ("stop.signal", word(&service.stop.signal)),
+        ("stop.within", show(service.stop.within)),
+        ("drain", show(service.drain)),
+        ("restart.backoff", show(service.restart.backoff)),
+        ("restart.backoff_max", show(service.restart.backoff_max)),
+        ("restart.crash_loop", Rate { count: crash_loop.count, per: crash_loop.per }.to_string()),
+        ("log_keep", size(service.log_keep)),
+    ]);
+    let environment =
+        service.environment.iter().map(|(name, value)| (format!("environment.{name}"), fingerprint(value)));
+    fields.extend(environment);
+    fields
+}
+
+fn route_fields(route: &Route) -> Fields {
+    named([
+        ("host", or_none(route.host.as_ref())),
+        ("path", route.path.clone()),
+        ("to", route.to.clone()),
+        ("balance", word(&route.balance)),
+        ("timeout", show(route.timeout)),
+        ("body_max", route.body_max.to_string()),
+    ])
+}
+
+fn edge_fields(edge: &Edge) -> Fields {
+    let proxies: Vec<String> = edge.trusted_proxies.iter().map(ToString::to_string).collect();
+    named([
+        ("address", edge.address.to_string()),
+        ("http", word(&edge.http)),
+        ("https", word(&edge.https)),
+        ("cores", or_none(edge.cores)),
+        ("trusted_proxies", proxies.join(", ")),
+        ("headers_max", edge.headers_max.to_string()),
+        ("header_timeout", show(edge.header_timeout)),
+        ("idle_timeout", show(edge.idle_timeout)),
+        ("body_timeout", show(edge.body_timeout)),
+        ("connections_max", edge.connections_max.to_string()),
+        ("access_log", edge.access_log.to_string()),
+        ("access_log_keep", edge.access_log_keep.to_string()),
+    ])
+}
+
+fn certificate_fields(certificates: &[Certificate]) -> Fields {
+    certificates.iter().map(|files| (files.cert.display().to_string(), files.key.display().to_string())).collect()
+}
+
+fn admin_fields(admin: &Admin) -> Fields {
+    named([("listen", admin.listen.to_string()), ("metrics", word(&admin.metrics))])
+}
+
+fn site_fields(site: &Site) -> Fields {
+    named([
+        ("name", site.name.clone()),
+        ("tidy", site.tidy.to_string()),
+        ("disk_free_min", site.disk_free_min.to_string()),
+    ])
+}
+
+fn named<const N: usize>(fields: [(&str, String); N]) -> Fields {
+    fields.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+fn or_none(value: Option<impl Display>) -> String {
+    value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+}
+
+/// The name of a variant, as people write it.
+fn word(variant: &impl std::fmt::Debug) -> String {
+    format!("{variant:?}").to_lowercase()
+}
+
+fn check_in_words(check: &Check) -> String {
+    match check {
+        Check::Http { path, status, body } => {
+            let status: Vec<String> = status.iter().map(|range| format!("{}-{}", range.0, range.1)).collect();
+            let body = body.as_ref().map(|text| format!(" with {text:?}")).unwrap_or_default();
+            format!("GET {path} answers {}{body}", status.join(", "))
+        }
+        Check::Tcp => "a connection is accepted".to_owned(),
+        Check::Command(argv) => format!("{} ends with 0", argv.join(" ")),
+        Check::Alive => "the process lives".to_owned(),
+    }
+}
+
+/// A word that differs when the value does and from which the value cannot be told.
+fn fingerprint(value: &Value) -> String {
+    use sha2::{Digest, Sha256};
+    match value {
+        Value::Secret(source) => source.to_string(),
+        Value::Text(text) => {
+            // Seeded per process: a stored plan cannot be used to guess short values.
+            let digest = Sha256::new().chain_update(seed()).chain_update(text.as_bytes()).finalize();
+            format!("a text ({:02x}{:02x})", digest[0], digest[1])
+        }
+    }
+}
+
+fn seed() -> [u8; 16] {
+    static SEED: std::sync::OnceLock<[u8; 16]> = std::sync::OnceLock::new();
+    *SEED.get_or_init(|| {
+        let mut seed = [0; 16];
+        prumo_clock::Clock::system().fill_random(&mut seed);
+        seed
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,112 @@
+//! What runs, in the words of the API.
+
+use std::collections::BTreeMap;
+
+use prumo_api::Refusal;
+use prumo_api::ask::{DeployStatus, Finished, ReplicaStatus, ServiceStatus, SiteStatus};
+use prumo_clock::Timestamp;
+use prumo_run::Deployed;
+
+use super::Site;
+
+impl Site {
+    /// What runs, of all services or of one.
+    pub(crate) async fn status(&self, service: Option<&str>) -> Result<SiteStatus, Refusal> {
+        service.map_or(Ok(()), |name| self.know(name))?;
+        let mut services: Vec<ServiceStatus> = self.parts.run.status().into_iter().map(service_status).collect();
+        services.extend(self.missing(&services));
+        services.sort_by(|one, other| one.service.cmp(&other.service));
+        services.retain(|status| service.is_none_or(|name| name == status.service));
+        let bound = self.parts.edge.addresses();
+        Ok(SiteStatus {
+            site: self.name(),
+            overlay: self.parts.file.overlay().map(str::to_owned),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            http: bound.http.map(|address| address.to_string()),
+            https: bound.https.map(|address| address.to_string()),
+            services,
+            notes: self.notes(),
+        })
+    }
+
+    /// Services of the file that run knows nothing of: they failed before a release was made.
+    fn missing(&self, known: &[ServiceStatus]) -> Vec<ServiceStatus> {
+        let config = self.config();
+        let reasons = self.not_brought_up.read().expect("no holder of this lock panics");
+        let missing =
+            config.services.values().filter(|service| !known.iter().any(|status| status.service == service.name));
+        let failed = missing.filter_map(|service| {
+            let reason = reasons.get(&service.name)?;
+            Some(ServiceStatus {
+                service: service.name.clone(),
+                state: "failed".to_owned(),
+                release: None,
+                previous: None,
+                deploy: None,
+                wanted: service.replicas,
+                healthy: 0,
+                notes: vec![reason.clone(), format!("`prumo deploy {}` tries again", service.name)],
+                replicas: Vec::new(),
+            })
+        });
+        failed.collect()
+    }
+
+    fn notes(&self) -> Vec<String> {
+        self.file_note.read().expect("no holder of this lock panics").iter().cloned().collect()
+    }
+}
+
+fn service_status(status: prumo_run::ServiceStatus) -> ServiceStatus {
+    ServiceStatus {
+        service: status.service,
+        state: status.state.word().to_owned(),
+        release: status.release,
+        previous: status.previous,
+        deploy: status.deploy.map(|deploy| DeployStatus {
+            release: deploy.release,
+            kind: deploy.kind,
+            step: deploy.step,
+        }),
+        wanted: status.wanted,
+        healthy: status.healthy,
+        notes: status.notes,
+        replicas: status.replicas.into_iter().map(replica_status).collect(),
+    }
+}
+
+fn replica_status(status: prumo_run::ReplicaStatus) -> ReplicaStatus {
+    ReplicaStatus {
+        replica: status.replica,
+        release: status.release,
+        pid: status.pid,
+        address: status.address,
+        state: status.state.word().to_owned(),
+        since: Timestamp::from_millis(status.since_ms).rfc3339(),
+        restarts: status.restarts,
+        last_exit: status.last_exit,
+        last_check: status.last_check,
+        memory_bytes: status.memory_bytes,
+        limits: status.limits,
+    }
+}
+
+/// The end of a deploy or a rollback.
+pub(crate) fn finished(deployed: Vec<Deployed>, gone: &[String]) -> Finished {
+    let mut messages: Vec<String> =
+        deployed.iter().map(|one| format!("{}: release {} serves", one.service, one.release)).collect();
+    messages.extend(gone.iter().map(|name| format!("{name}: gone from the file, stopped")));
+    Finished { messages, releases: deployed.into_iter().map(|one| (one.service, one.release)).collect() }
+}
+
+/// The end of a restart.
+pub(crate) fn restarted(deployed: &Deployed) -> Finished {
+    let message = format!("{}: every replica was replaced, release {} serves", deployed.service, deployed.release);
+    Finished { messages: vec![message], releases: BTreeMap::from([(deployed.service.clone(), deployed.release)]) }
+}
+
+/// A sentence and nothing else.
+pub(crate) fn said(message: String) -> Finished {
+    Finished { messages: vec![message], releases: BTreeMap::new() }
+}

@@ -1,0 +1,225 @@
+//! The state folder: where it is, what lies in it, and that only one prumo uses it at a time.
+
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use prumo_api::{Refusal, RefusalKind};
+use rustix::fs::{FlockOperation, flock};
+
+/// Where root keeps the state of a site, where that folder exists.
+const ROOT_STATE: &str = "/var/lib/prumo";
+
+/// Room that is kept for the next start: a prumo that crashed while the disk was full must come up again, because
+/// losing the disk may stop deploys and never traffic. A start writes some tens of kilobytes.
+const BALLAST_BYTES: u64 = 1024 * 1024;
+
+/// The state folder of a site, held by this process.
+pub(crate) struct State {
+    folder: PathBuf,
+    lock: File,
+    /// Whether the prumo before this one ended without tidying up.
+    pub crashed_before: bool,
+}
+
+/// The state folder that these arguments mean.
+pub(crate) fn locate(state: Option<&Path>, file: &Path) -> PathBuf {
+    if let Some(folder) = state {
+        return absolute(folder);
+    }
+    let as_root = rustix::process::geteuid().is_root() && Path::new(ROOT_STATE).is_dir();
+    if as_root { PathBuf::from(ROOT_STATE) } else { absolute(file).parent().unwrap_or(Path::new("/")).join(".prumo") }
+}
+
+/// The path from the root, whether or not it exists.
+pub(crate) fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+}
+
+impl State {
+    /// Makes the folder where it is missing, and holds it. Refuses while another prumo does.
+    pub(crate) fn hold(folder: &Path) -> Result<State, Refusal> {
+        for part in ["", "run", "logs", "certs", "secrets"] {
+            make_private(&folder.join(part))?;
+        }
+        let mut lock = open_private(&folder.join("lock")).map_err(|error| cannot(folder, &error))?;
+        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(held_by_another(folder, &mut lock));
+        }
+        let crashed_before = !read_text(&mut lock).trim().is_empty();
+        let state = State { folder: folder.to_owned(), lock, crashed_before };
+        let pid = format!("{}\n", std::process::id());
+        let written = state.write_lock(&pid).or_else(|_| {
+            state.throw_ballast();
+            state.write_lock(&pid)
+        });
+        written.map_err(|error| cannot(folder, &error))?;
+        Ok(state)
+    }
+
+    /// Lays the ballast, where there is room for it.
+    pub(crate) fn lay_ballast(&self) {
+        let path = self.path("ballast");
+        let laid = open_private(&path).and_then(|file| {
+            rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, BALLAST_BYTES).map_err(Into::into)
+        });
+        if laid.is_err() {
+            self.throw_ballast();
+        }
+    }
+
+    /// Gives the ballast's room back to the disk. Says whether there was any.
+    pub(crate) fn throw_ballast(&self) -> bool {
+        std::fs::remove_file(self.path("ballast")).is_ok()
+    }
+
+    /// A path in the folder.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.join(name)
+    }
+
+    /// The folder itself.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Says that everything was stopped in order, so that the next start knows.
+    pub(crate) fn release(self) {
+        drop(std::fs::remove_file(self.path("run").join(prumo_api::client::SOCKET)));
+        drop(self.write_lock(""));
+    }
+
+    /// Listens on the command socket. The path goes through the folder, because a socket's own path may have 107 bytes at most.
+    pub(crate) fn listen(&self) -> Result<tokio::net::UnixListener, Refusal> {
+        let folder = self.path("run");
+        let bind = || {
+            let handle = File::open(&folder)?;
+            let path = format!("/proc/self/fd/{}/{}", handle.as_raw_fd(), prumo_api::client::SOCKET);
+            match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let listener = tokio::net::UnixListener::bind(&path)?;
+            std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
+            Ok(listener)
+        };
+        bind().map_err(|error| cannot(&folder, &error))
+    }
+
+    fn write_lock(&self, text: &str) -> std::io::Result<()> {
+        self.lock.set_len(0)?;
+        std::os::unix::fs::FileExt::write_all_at(&self.lock, text.as_bytes(), 0)
+    }
+}
+
+/// Writes a file so that a reader, or a crash, sees either the old text or the new one.
+pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let fresh = path.with_extension("fresh");
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| std::fs::rename(&fresh, path));
+    if written.is_err() {
+        drop(std::fs::remove_file(&fresh));
+    }
+    written
+}
+
+/// Makes the folder, or takes away what others may do in one that is there already.
+fn make_private(folder: &Path) -> Result<(), Refusal> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
+    let tightened = made.and_then(|()| {
+        let mode = folder.metadata()?.permissions().mode();
+        if mode & 0o077 == 0 { Ok(()) } else { std::fs::set_permissions(folder, Permissions::from_mode(0o700)) }
+    });
+    tightened.map_err(|error| cannot(folder, &error))
+}
+
+fn open_private(path: &Path) -> std::io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
+}
+
+fn read_text(file: &mut File) -> String {
+    let mut text = String::new();
+    drop(file.read_to_string(&mut text));
+    text
+}
+
+fn held_by_another(folder: &Path, lock: &mut File) -> Refusal {
+    let pid = read_text(lock).trim().to_owned();
+    let who = if pid.is_empty() { "another prumo".to_owned() } else { format!("another prumo (pid {pid})") };
+    Refusal::new(RefusalKind::Refused, format!("{who} uses the state folder {}", folder.display()))
+        .hint("`prumo status` shows what it runs; give a second site a state folder of its own with `--state DIR`")
+}
+
+fn cannot(path: &Path, error: &std::io::Error) -> Refusal {
+    let refusal =
+        Refusal::new(RefusalKind::Failed, format!("the state folder cannot be used: {}: {error}", path.display()));
+    match error.kind() {
+        ErrorKind::StorageFull => refusal.hint("free some space on that disk; what runs is not touched"),
+        ErrorKind::PermissionDenied => {
+            refusal.hint("run prumo as the user who owns the folder, or name another with `--state DIR`")
+        }
+        ErrorKind::AlreadyExists | ErrorKind::NotADirectory => {
+            refusal.hint("there is a file where the folder should be; name a folder with `--state DIR`")
+        }
+        _ => refusal.hint("name another folder with `--state DIR`"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: one holder at a time; the second is told who; the folder is private; a crash shows at the next start.
+    #[test]
+    fn only_one_holds_the_folder() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path().join("state");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+        let first = State::hold(&folder).unwrap();
+        assert!(!first.crashed_before);
+        assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        let refusal = State::hold(&folder).map(|_| ()).unwrap_err();
+        assert!(refusal.message.contains(&format!("pid {}", std::process::id())), "{}", refusal.message);
+        drop(first);
+        let second = State::hold(&folder).unwrap();
+        assert!(second.crashed_before, "the first was dropped without release");
+        second.release();
+        assert!(!State::hold(&folder).unwrap().crashed_before);
+    }
+
+    /// Goal: the ballast takes room when it is laid, gives it back when it is thrown, and is thrown once.
+    #[test]
+    fn the_ballast_keeps_room() {
+        use std::os::unix::fs::MetadataExt;
+        let temporary = tempfile::tempdir().unwrap();
+        let state = State::hold(temporary.path()).unwrap();
+        state.lay_ballast();
+        let metadata = state.path("ballast").metadata().unwrap();
+        assert!(metadata.blocks() * 512 >= BALLAST_BYTES, "{} blocks", metadata.blocks());
+        assert!(state.throw_ballast());
+        assert!(!state.throw_ballast());
+    }
+
+    /// Goal: a whole write replaces the old text and leaves nothing beside it.
+    #[test]
+    fn a_whole_write_replaces() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("a.toml");
+        write_whole(&path, b"one").unwrap();
+        write_whole(&path, b"two").unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"two");
+        assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 1);
+    }
+
+    /// Goal: the state folder lies beside the file unless one says otherwise.
+    #[test]
+    fn the_folder_is_found() {
+        assert_eq!(locate(Some(Path::new("/a")), Path::new("/b/prumo.toml")), Path::new("/a"));
+        if !Path::new(ROOT_STATE).is_dir() {
+            assert_eq!(locate(None, Path::new("/b/prumo.toml")), Path::new("/b/.prumo"));
+        }
+    }
+}

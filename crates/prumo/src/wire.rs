@@ -1,0 +1,139 @@
+//! Every arrow between the subsystems, one short function each. Who has read this file has seen the system.
+//!
+//! ```text
+//!             prumo.toml
+//!                 │ config reads
+//!      routes ┌───┴────┐ services
+//!             ▼        ▼
+//! request → edge      run → replicas
+//!             ▲        │ healthy replicas become upstreams
+//!             ├────────┘
+//!             └────────▶ requests in flight tell run when a replica is drained
+//! ```
+//!
+//! The receiver names the type it wants, and the function here converts. Nothing here decides anything.
+
+mod front;
+mod services;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use prumo_api::ask::{AuditVerdict, ExecEnvironment};
+use prumo_api::{Refusal, RefusalKind};
+use prumo_clock::{Clock, Timestamp};
+use prumo_config::Config;
+use prumo_edge::{Edge, Upstream};
+use prumo_ledger::Table;
+use prumo_run::{Address, Execution, InFlight, Secret, SecretSource, ServiceSpec, Wiring};
+
+pub(crate) use front::{routes as routes_for_the_edge, settings as settings_for_the_edge};
+
+use crate::secrets::Secrets;
+
+/// The tables of the ledger, declared by their owners.
+pub(crate) fn tables() -> [&'static Table; 2] {
+    [&prumo_api::token::TABLE, &prumo_run::TABLE]
+}
+
+/// The services of the file become what run keeps running.
+pub(crate) fn services_for_run(config: &Config, base: &Path) -> Vec<ServiceSpec> {
+    config.services.values().map(|service| services::service(service, base)).collect()
+}
+
+/// What run needs from the others.
+pub(crate) fn run_wiring(edge: &Edge, secrets: Secrets, clock: &Clock) -> Wiring {
+    Wiring {
+        publish: replicas_become_upstreams(edge),
+        traffic: traffic_tells_run(edge),
+        secrets: secrets_reach_replicas(secrets, clock),
+    }
+}
+
+/// Run's healthy replicas become the edge's upstreams.
+fn replicas_become_upstreams(edge: &Edge) -> prumo_run::Publish {
+    let edge = edge.clone();
+    Arc::new(move |endpoints| {
+        let upstreams =
+            endpoints.iter().map(|(service, replicas)| (service.clone(), replicas.iter().map(upstream).collect()));
+        edge.upstreams(upstreams.collect())
+    })
+}
+
+fn upstream(endpoint: &prumo_run::Endpoint) -> Upstream {
+    let address = match &endpoint.address {
+        Address::Tcp(address) => prumo_edge::Address::Tcp(*address),
+        Address::Unix(path) => prumo_edge::Address::Unix(path.clone()),
+    };
+    Upstream { id: endpoint.id.clone(), address }
+}
+
+/// The edge's requests in flight tell run when a replica is drained.
+fn traffic_tells_run(edge: &Edge) -> prumo_run::Traffic {
+    let edge = edge.clone();
+    Arc::new(move |replica, generation| {
+        let (settled, count) = edge.drained(replica, generation);
+        InFlight { settled, requests: count.requests, tunnels: count.tunnels }
+    })
+}
+
+/// The store's secrets reach the replicas that name them.
+fn secrets_reach_replicas(secrets: Secrets, clock: &Clock) -> prumo_run::Secrets {
+    let clock = clock.clone();
+    Arc::new(move |source| match source {
+        SecretSource::Named(name) => secrets.value(name).map(Secret::new).map_err(|refusal| refusal.message),
+        elsewhere => prumo_run::driver::secret::fetch(elsewhere, &clock),
+    })
+}
+
+/// What a service gives its processes, for a command that runs as the service would.
+pub(crate) fn execution(environment: ExecEnvironment) -> Execution {
+    Execution {
+        environment: environment.environment,
+        folder: environment.folder,
+        user: environment.user,
+        group: environment.group,
+    }
+}
+
+/// The clock's minute, as the file's calendar understands it.
+pub(crate) fn calendar_minute(now: Timestamp) -> prumo_config::Civil {
+    let civil = now.civil();
+    prumo_config::Civil {
+        minute: civil.minute,
+        hour: civil.hour,
+        day: civil.day,
+        month: civil.month,
+        weekday: civil.weekday,
+    }
+}
+
+/// A step of a deploy, for whoever asked for it.
+pub(crate) fn step(step: prumo_run::Step) -> prumo_api::ask::Step {
+    prumo_api::ask::Step {
+        service: step.service,
+        release: step.release,
+        step: step.step.word().to_owned(),
+        message: step.message,
+    }
+}
+
+/// What keeps the edge from opening, for whoever asked.
+pub(crate) fn edge_refusal(error: &prumo_edge::EdgeError) -> Refusal {
+    let kind = if matches!(error, prumo_edge::EdgeError::AddressTaken { .. }) {
+        RefusalKind::Refused
+    } else {
+        RefusalKind::Failed
+    };
+    Refusal::new(kind, error.to_string()).hint(error.hint())
+}
+
+/// The ledger's verdict on its audit log, for whoever asked.
+pub(crate) fn audit_verdict(verdict: Result<prumo_ledger::Verdict, prumo_ledger::LedgerError>) -> AuditVerdict {
+    use prumo_ledger::Verdict::{Broken, Intact};
+    match verdict {
+        Ok(Intact { entries, head }) => AuditVerdict { intact: true, entries, message: head.to_string() },
+        Ok(Broken { at, why }) => AuditVerdict { intact: false, entries: at, message: why },
+        Err(error) => AuditVerdict { intact: false, entries: 0, message: error.to_string() },
+    }
+}

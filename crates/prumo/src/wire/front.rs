@@ -1,0 +1,64 @@
+//! The front door of the file becomes what the edge opens.
+
+use std::path::Path;
+
+use prumo_config as config;
+use prumo_edge as edge;
+
+/// The settings of the edge. They hold for the life of the process.
+pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> edge::Settings {
+    let front = &config.edge;
+    let access_log =
+        edge::AccessLog { path: state.join("logs").join("access.log"), keep_bytes: front.access_log_keep.bytes() };
+    edge::Settings {
+        address: front.address,
+        http: port(front.http),
+        https: port(front.https),
+        cores: front.cores.map(|cores| cores as usize),
+        trusted_proxies: front.trusted_proxies.iter().map(network).collect(),
+        headers_max: usize::try_from(front.headers_max.bytes()).unwrap_or(usize::MAX),
+        header_timeout: front.header_timeout,
+        idle_timeout: front.idle_timeout,
+        body_timeout: front.body_timeout,
+        connections_max: front.connections_max,
+        access_log: front.access_log.then_some(access_log),
+        certificates: config.certificates.iter().map(|files| certificate(files, base)).collect(),
+        certs_folder: state.join("certs"),
+    }
+}
+
+/// The routes, in the order of the file.
+pub(crate) fn routes(config: &config::Config) -> Vec<edge::Route> {
+    config.routes.iter().map(route).collect()
+}
+
+fn route(route: &config::Route) -> edge::Route {
+    edge::Route {
+        name: route.name.clone(),
+        host: route.host.clone(),
+        path: route.path.clone(),
+        service: route.to.clone(),
+        balance: match route.balance {
+            config::Balance::RoundRobin => edge::Balance::RoundRobin,
+            config::Balance::LeastConnections => edge::Balance::LeastConnections,
+        },
+        timeout: route.timeout,
+        body_max: route.body_max.bytes(),
+    }
+}
+
+fn port(port: config::Port) -> edge::Port {
+    match port {
+        config::Port::Auto => edge::Port::Auto,
+        config::Port::Off => edge::Port::Off,
+        config::Port::Number(number) => edge::Port::Number(number),
+    }
+}
+
+fn network(block: &config::Cidr) -> edge::Network {
+    edge::Network { address: block.address(), prefix: block.bits() }
+}
+
+fn certificate(files: &config::Certificate, base: &Path) -> edge::CertificateFiles {
+    edge::CertificateFiles { certificate: base.join(&files.cert), key: base.join(&files.key) }
+}

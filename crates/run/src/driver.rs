@@ -1,0 +1,18 @@
+//! Where processes are: the only place of prumo that starts, finds, signals and ends them.
+//!
+//! A replica is a tree of processes. Its leader has a session of its own, every member carries the replica's marker in
+//! its environment, and where the machine allows it the tree has control groups of its own. Each of the three finds
+//! members that the other two miss. Replicas outlive prumo on purpose and are found again by the same three.
+
+pub mod process;
+pub mod secret;
+
+pub use limits::raise_files;
+
+pub(crate) mod environment;
+pub(crate) mod limits;
+pub(crate) mod output;
+pub(crate) mod ports;
+pub(crate) mod proc;
+pub(crate) mod tree;
+pub(crate) mod user;

@@ -1,0 +1,197 @@
+//! Open-loop load: requests leave at a fixed rate whether or not the ones before were answered, as users do.
+//!
+//! Latency counts from the moment a request was due, so a server that stalls is charged for everybody who had to wait
+//! (a closed loop would quietly send less). Requests are a mix of GET and POST, on kept and on new connections; the
+//! answer to each is read to its end and compared. Web sockets send a numbered message every 100 ms and expect it back.
+
+mod report;
+mod request;
+mod web_socket;
+
+use std::cell::{Cell, RefCell};
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::task::LocalSet;
+
+pub use report::{Failure, FailureKind, Latency, Report, Sockets};
+use request::Sender;
+
+/// No request waits longer: what takes longer than this has failed in any user's eyes.
+const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+
+/// Requests waiting for their answer at once. A server that stalls for ten seconds at 400 a second stays below it.
+const IN_FLIGHT_MAX: usize = 4096;
+
+/// How often the dispatcher looks whether it was told to stop.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// What load to make.
+#[derive(Clone, Debug)]
+pub struct Load {
+    /// Where the edge listens. Only loopback addresses are taken: this is not a weapon.
+    pub edge: SocketAddr,
+    /// Requests a second.
+    pub rate: u32,
+    /// Web sockets held open the whole time.
+    pub web_sockets: u32,
+    /// The load ends by itself after this long.
+    pub lasts_max: Duration,
+    /// What each GET asks for.
+    pub get: String,
+    /// Where each POST goes; the answer must be the body that was sent.
+    pub post: String,
+    /// Where web sockets connect.
+    pub web_socket: String,
+}
+
+impl Load {
+    /// A load on the paths of the demo app: 200 requests a second for at most a minute, no web sockets.
+    pub fn on(edge: SocketAddr) -> Load {
+        Load {
+            edge,
+            rate: 200,
+            web_sockets: 0,
+            lasts_max: Duration::from_secs(60),
+            get: "/bytes?n=1024".to_owned(),
+            post: "/echo".to_owned(),
+            web_socket: "/ws".to_owned(),
+        }
+    }
+
+    /// The same at another rate.
+    #[must_use]
+    pub fn rate(self, rate: u32) -> Load {
+        Load { rate, ..self }
+    }
+
+    /// The same with so many web sockets.
+    #[must_use]
+    pub fn web_sockets(self, web_sockets: u32) -> Load {
+        Load { web_sockets, ..self }
+    }
+
+    /// The same for at most so long.
+    #[must_use]
+    pub fn lasting(self, lasts_max: Duration) -> Load {
+        Load { lasts_max, ..self }
+    }
+
+    /// Starts the load on a thread of its own.
+    ///
+    /// # Panics
+    /// When the address is not a loopback address.
+    pub fn start(self) -> Running {
+        assert!(self.edge.ip().is_loopback(), "load goes to loopback addresses only, and {} is not one", self.edge);
+        assert!(
+            (1..=50_000).contains(&self.rate),
+            "a rate of {} a second is not one this generator can keep",
+            self.rate
+        );
+        let enough = Arc::new(AtomicBool::new(false));
+        let thread = std::thread::Builder::new().name("load".to_owned()).spawn({
+            let enough = Arc::clone(&enough);
+            move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                LocalSet::new().block_on(&runtime, drive(self, enough))
+            }
+        });
+        Running { enough, thread: thread.unwrap() }
+    }
+}
+
+/// A load under way.
+pub struct Running {
+    enough: Arc<AtomicBool>,
+    thread: JoinHandle<Report>,
+}
+
+impl Running {
+    /// Sends no more, waits for the answers that are due, and accounts for everything.
+    pub fn stop(self) -> Report {
+        self.enough.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+
+    /// Waits until the load ends by itself.
+    pub fn wait(self) -> Report {
+        self.thread.join().unwrap()
+    }
+}
+
+/// What the tasks of one load share.
+struct Account {
+    began: Instant,
+    closing: Cell<bool>,
+    in_flight: Cell<usize>,
+    report: RefCell<Report>,
+}
+
+impl Account {
+    fn failed(&self, kind: FailureKind, detail: impl Into<String>) {
+        let failure = Failure { kind, at: self.began.elapsed(), detail: detail.into() };
+        self.report.borrow_mut().count_failure(failure);
+    }
+}
+
+async fn drive(load: Load, enough: Arc<AtomicBool>) -> Report {
+    let load = Rc::new(load);
+    let account = Rc::new(Account {
+        began: Instant::now(),
+        closing: Cell::new(false),
+        in_flight: Cell::new(0),
+        report: RefCell::default(),
+    });
+    let sockets: Vec<_> = (0..load.web_sockets)
+        .map(|number| tokio::task::spawn_local(web_socket::keep_talking(number, Rc::clone(&load), Rc::clone(&account))))
+        .collect();
+    dispatch(&load, &account, &enough).await;
+    account.closing.set(true);
+    for socket in sockets {
+        socket.await.unwrap();
+    }
+    while account.in_flight.get() > 0 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    let mut report = account.report.take();
+    report.lasted = account.began.elapsed();
+    report
+}
+
+/// Starts each request when it is due, late ones at once, until somebody has seen enough.
+async fn dispatch(load: &Rc<Load>, account: &Rc<Account>, enough: &AtomicBool) {
+    let sender = Rc::new(Sender::new(load));
+    let between = Duration::from_secs(1) / load.rate;
+    for number in 0_u32.. {
+        let due = account.began + between * number;
+        while let Some(wait) = due.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero()) {
+            if enough.load(Ordering::Relaxed) {
+                return;
+            }
+            tokio::time::sleep(wait.min(LOOK_EVERY)).await;
+        }
+        if enough.load(Ordering::Relaxed) || due.duration_since(account.began) >= load.lasts_max {
+            return;
+        }
+        if account.in_flight.get() >= IN_FLIGHT_MAX {
+            account.failed(FailureKind::NotSent, format!("{IN_FLIGHT_MAX} requests were waiting already"));
+            continue;
+        }
+        account.in_flight.set(account.in_flight.get() + 1);
+        tokio::task::spawn_local(send(number, due, Rc::clone(&sender), Rc::clone(account)));
+    }
+}
+
+async fn send(number: u32, due: Instant, sender: Rc<Sender>, account: Rc<Account>) {
+    account.report.borrow_mut().sent += 1;
+    match tokio::time::timeout(REQUEST_WITHIN, sender.send(number)).await {
+        Ok(Ok(())) => account.report.borrow_mut().count_success(due.elapsed()),
+        Ok(Err((kind, detail))) => account.failed(kind, detail),
+        Err(_) => account.failed(FailureKind::Timeout, format!("no whole answer within {REQUEST_WITHIN:?}")),
+    }
+    account.in_flight.set(account.in_flight.get() - 1);
+}

@@ -1,0 +1,50 @@
+//! What differs from run to run, replaced by a name for it.
+
+use std::sync::LazyLock;
+
+use regex_lite::Regex;
+
+/// Each pattern and what stands for it, in the order in which they are applied.
+const PATTERNS: [(&str, &str); 17] = [
+    (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[TIME]"),
+    (r"\bpid \d+", "pid [PID]"),
+    (r#""pid":\d+"#, r#""pid":[PID]"#),
+    (r"\b127\.0\.0\.1:\d+", "127.0.0.1:[PORT]"),
+    (r#""memory_bytes":\d+"#, r#""memory_bytes":[BYTES]"#),
+    (r"\b\d+\.\d MB", "[MEMORY]"),
+    (r"\b\d+\.\d ms", "[MS]"),
+    (r#""response_time_ms":[0-9.e-]+"#, r#""response_time_ms":[MS]"#),
+    (r"(?m)^ *\d+\.\ds  ", "[SECONDS]  "),
+    (r"\bprumo_[A-Za-z0-9_-]{16,}", "[TOKEN]"),
+    (r"\b[0-9a-f]{64}\b", "[HASH]"),
+    (r"\brequest [0-9a-f]{32}\b", "request [REQUEST]"),
+    (r"\b\d+(\.\d+)? % free\b", "[PERCENT] free"),
+    (r"\b\d+ of \d+ cores?\b", "[CORES]"),
+    (r"\bprumo \d+\.\d+\.\d+", "prumo [VERSION]"),
+    // Columns are as wide as their widest cell, which a name of another length changes.
+    (r"(\[[A-Z]+\]) {2,}", "$1  "),
+    (r"(?m)[ \t]+$", ""),
+];
+
+/// The text with names for what differs. `known` are the ports, programs and folder of the site.
+pub(super) fn normal(text: &str, known: &[(&str, String)]) -> String {
+    static COMPILED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
+        PATTERNS.iter().map(|(pattern, name)| (Regex::new(pattern).expect("the patterns are good"), *name)).collect()
+    });
+    let mut text = text.to_owned();
+    for (name, value) in known {
+        let is_port = value.bytes().all(|byte| byte.is_ascii_digit());
+        // A port is only a port behind a colon or in front of nothing else that is a number.
+        text = match is_port {
+            true => Regex::new(&format!(r"\b{value}\b"))
+                .expect("digits are a pattern")
+                .replace_all(&text, *name)
+                .into_owned(),
+            false => text.replace(value, name),
+        };
+    }
+    for (pattern, name) in COMPILED.iter() {
+        text = pattern.replace_all(&text, *name).into_owned();
+    }
+    text
+}

@@ -1,0 +1,41 @@
+//! Other people's programs that judge ours: curl, h2load, openssl, Python, promtool.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::site::{Said, finish};
+
+/// A judge that is installed.
+pub struct Tool {
+    path: PathBuf,
+}
+
+impl Tool {
+    /// Finds a program that `cargo xtask deps` installs. A judge that is missing is a failure, never a skipped test.
+    pub fn find(name: &str) -> Tool {
+        // Debian's own Python has Debian's packages; another one earlier in the path has not.
+        let folders = ["/usr/bin", "/usr/sbin", "/usr/local/bin", "/bin"];
+        let found = folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file());
+        let path = found
+            .unwrap_or_else(|| panic!("{name} is not installed\nhint: `cargo xtask deps` installs what tests need"));
+        Tool { path }
+    }
+
+    /// Runs it with these arguments, and at most for a minute.
+    pub fn run(&self, arguments: &[&str]) -> Said {
+        self.run_with_input(arguments, "")
+    }
+
+    /// Runs it with something to read.
+    pub fn run_with_input(&self, arguments: &[&str], input: &str) -> Said {
+        let child = Command::new(&self.path)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{} does not start: {error}", self.path.display()));
+        finish(child, input, Duration::from_secs(60))
+    }
+}

@@ -1,0 +1,323 @@
+//! Apps that misbehave, disks that fill, files that turn to garbage: what prumo does while users keep asking.
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "faults happen in real time, to real processes")]
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use prumo_tests::disk::{SmallDisk, folder_bytes};
+use prumo_tests::load::{Load, Report, Running};
+use prumo_tests::process::{self, Signal, eventually};
+use prumo_tests::site::{Said, ServiceStatus, Site, file};
+use prumo_tests::{ask, site};
+
+/// A second service beside `web`, which misbehaves while `web` must not notice.
+fn neighbour(run: &str, more: &str) -> String {
+    format!(
+        "\n[service.beast]\nrun = \"{run}\"\nhealth = {{ path = \"/health\", every = \"1s\", timeout = \"1s\", start_within = \"20s\" }}\n{more}"
+    )
+}
+
+/// Light load on a site: enough to meet every replica several times a second.
+fn users_of(site: &Site) -> Running {
+    let load = Load { get: "/whoami".to_owned(), ..Load::on(site.edge()) };
+    let running = load.rate(60).start();
+    std::thread::sleep(Duration::from_millis(300));
+    running
+}
+
+fn nobody_noticed(site: &Site, report: &Report) {
+    assert!(report.is_clean() && report.ok > 0, "users noticed\n{report}\n{}", site.story());
+}
+
+/// Puts another program in place of `web` and deploys it.
+fn deploy(site: &Site, run: &str, more: &str) -> Said {
+    site.write("prumo.toml", &file(run, 3, more));
+    site.prumo(&["deploy", "web"])
+}
+
+fn expect_failed_release(site: &Site, said: &Said, serving: &ServiceStatus, why: &str) {
+    let text = format!("{}{}", said.out, said.err);
+    assert_eq!(said.code, Some(4), "{text}\n{}", site.story());
+    assert!(text.contains("release 1 still serves"), "{text}");
+    assert!(text.contains(why), "the error should say {why:?}: {text}");
+    assert_eq!(site.await_healthy("web").pids(), serving.pids(), "the old replicas are untouched");
+}
+
+/// Goal: a replica that is killed under load costs no request and comes back (LB-01, RUN-15).
+#[test]
+fn a_killed_replica_is_not_noticed() {
+    let site = Site::serving("[ZOO] well", "");
+    let before = site.await_healthy("web");
+    let users = users_of(&site);
+    process::signal(before.pids()[0], Signal::KILL);
+    std::thread::sleep(Duration::from_secs(2));
+    let after = site.await_healthy("web");
+    std::thread::sleep(Duration::from_millis(500));
+    nobody_noticed(&site, &users.stop());
+    assert_eq!(after.replicas.iter().map(|replica| replica.restarts).sum::<u64>(), 1);
+    assert_eq!(
+        after.pids().iter().filter(|pid| before.pids().contains(pid)).count(),
+        2,
+        "the other two were left alone"
+    );
+}
+
+/// Goal: a replica that hangs is taken out after its checks fail; only requests that it had already taken suffer.
+#[test]
+fn a_stopped_replica_is_taken_out() {
+    let site = Site::serving("[ZOO] well", "");
+    let victim = site.await_healthy("web").pids()[0];
+    let users = users_of(&site);
+    let began = Instant::now();
+    process::signal(victim, Signal::STOP);
+    let serves = |status: &ServiceStatus| {
+        status.replicas.iter().any(|replica| replica.pid == Some(victim) && replica.state == "healthy")
+    };
+    // Three checks, each with a second for the answer and a second before the next.
+    let out = eventually(Duration::from_secs(12), || site.status("web").is_some_and(|status| !serves(&status)));
+    assert!(out, "the hung replica still counts as healthy\n{}", site.story());
+    let out_after = began.elapsed() + Duration::from_secs(1);
+    std::thread::sleep(Duration::from_secs(3));
+    let report = users.stop();
+    let sent_later = report.failures.iter().filter(|failure| failure.sent_after() > out_after).count();
+    assert_eq!(sent_later, 0, "requests failed that were sent after it was taken out\n{report}");
+    assert!(report.failed_in_all() * 2 < report.sent, "its share is a third\n{report}");
+    process::signal(victim, Signal::CONT);
+    site.await_healthy("web");
+}
+
+/// Goal: a release that is slow to start is waited for, and one that is too slow is given up (DEP-05).
+#[test]
+fn slow_starts_are_waited_for_within_reason() {
+    let site = Site::serving("[ZOO] well", "");
+    let users = users_of(&site);
+    let serving = site.await_healthy("web");
+    let too_slow = deploy(&site, "[ZOO] slow-start 60", "");
+    expect_failed_release(&site, &too_slow, &serving, "within 5s");
+    let slow = deploy(&site, "[ZOO] slow-start 2", "");
+    assert_eq!(slow.code, Some(0), "{}{}", slow.out, slow.err);
+    nobody_noticed(&site, &users.stop());
+}
+
+/// Goal: a replica that leaves with exit code 0 is started again like any other (RUN-15).
+#[test]
+fn a_replica_that_exits_0_comes_back() {
+    let site = Site::serving("[ZOO] well", "");
+    let before = site.await_healthy("web");
+    let users = users_of(&site);
+    let leaver = before.replicas[0].address.unwrap();
+    ask::post(leaver, "/leave", "").unwrap();
+    assert!(eventually(Duration::from_secs(5), || site
+        .status("web")
+        .is_some_and(|status| status.pids() != before.pids())));
+    let after = site.await_healthy("web");
+    nobody_noticed(&site, &users.stop());
+    assert_eq!(after.replicas.iter().map(|replica| replica.restarts).sum::<u64>(), 1);
+    assert!(site.must(&["status", "web"]).out.contains("last ended: "), "the status tells how it ended");
+}
+
+/// Goal: releases that exit, answer errors, hang or listen elsewhere never get traffic, and each error says why (DEP-05).
+#[test]
+fn bad_releases_never_get_traffic() {
+    let site = Site::serving("[ZOO] well", "");
+    let users = users_of(&site);
+    let serving = site.await_healthy("web");
+    for (run, why) in [
+        ("[ZOO] exit 0", "exited with code 0"),
+        ("[ZOO] exit 3", "exited with code 3"),
+        ("[ZOO] 500", "500"),
+        ("[ZOO] hang", "did not answer within"),
+        ("[ZOO] wrong-port", "the process listens on"),
+    ] {
+        let said = deploy(&site, run, "");
+        expect_failed_release(&site, &said, &serving, why);
+    }
+    nobody_noticed(&site, &users.stop());
+    let mut expected = serving.pids();
+    expected.push(site.pid());
+    expected.sort_unstable();
+    let tidy = eventually(Duration::from_secs(5), || {
+        let mut pids: Vec<u32> = site.processes().iter().map(|process| process.pid).collect();
+        pids.sort_unstable();
+        pids == expected
+    });
+    assert!(tidy, "failed releases left processes behind: {:#?}", site.processes());
+}
+
+/// Goal: a replica that prints 1 GB is neither slowed to death nor allowed to fill the disk or the memory.
+#[test]
+fn a_gigabyte_of_output_is_bounded() {
+    let beast = neighbour("[ZOO] print 1000000000", "log_keep = \"2MB\"\n");
+    let mut site = Site::new(&file("[ZOO] well", 3, &beast));
+    site.up();
+    site.await_healthy("web");
+    let users = users_of(&site);
+    let printed = eventually(Duration::from_secs(50), || {
+        site.prumo(&["logs", "beast", "-n", "1"]).out.contains("printed 1000000000 bytes")
+    });
+    assert!(printed, "the last line never came\n{}", site.story());
+    nobody_noticed(&site, &users.stop());
+    let kept = folder_bytes(&site.state().join("logs"));
+    assert!(kept < 16_000_000, "{kept} bytes of logs are kept where 2 MB were allowed for the one that prints");
+    let memory = process::resident_bytes(site.pid());
+    assert!(memory < 200_000_000, "prumo holds {memory} bytes");
+}
+
+/// Goal: children that a replica forked, with sessions of their own and deaf to SIGTERM, are gone with it.
+#[test]
+fn forked_children_go_with_their_replica() {
+    let site = Site::serving("[ZOO] fork", "stop = { within = \"1s\" }\n");
+    let children = || site.processes().iter().filter(|process| process.command.ends_with("zoo child")).count();
+    assert!(
+        eventually(Duration::from_secs(5), || children() == 6),
+        "two for each of three replicas: {:#?}",
+        site.processes()
+    );
+    let users = users_of(&site);
+    site.must(&["restart", "web"]);
+    assert!(
+        eventually(Duration::from_secs(5), || children() == 6),
+        "the old children are gone: {:#?}",
+        site.processes()
+    );
+    nobody_noticed(&site, &users.stop());
+    site.must(&["stop", "web"]);
+    assert!(
+        eventually(Duration::from_secs(5), || site.processes().len() == 1),
+        "only prumo is left: {:#?}",
+        site.processes()
+    );
+}
+
+/// Goal: a replica that ignores SIGTERM holds up a deploy for no longer than it is given.
+#[test]
+fn deaf_replicas_are_killed_in_the_end() {
+    let site = Site::serving("[ZOO] ignore-term", "stop = { within = \"1s\" }\n");
+    let before = site.await_healthy("web");
+    let users = users_of(&site);
+    let began = Instant::now();
+    site.must(&["restart", "web"]);
+    let gone = eventually(Duration::from_secs(15), || before.pids().iter().all(|pid| !process::lives(*pid)));
+    assert!(gone, "old replicas still live after {:?}\n{}", began.elapsed(), site.story());
+    nobody_noticed(&site, &users.stop());
+}
+
+/// Goal: an app that closes kept connections without a word costs no request: the edge notices.
+#[test]
+fn early_hang_ups_are_not_noticed() {
+    let site = Site::serving("[ZOO] hang-up 20", "");
+    let users = users_of(&site);
+    std::thread::sleep(Duration::from_secs(3));
+    nobody_noticed(&site, &users.stop());
+}
+
+/// Goal: a replica that eats more memory than it may is ended, its neighbours are not.
+#[test]
+fn memory_eaters_are_ended() {
+    let mut site =
+        Site::new(&file("[ZOO] well", 3, &neighbour("[ZOO] eat-memory 2000", "memory = \"128MB\"\nreplicas = 1\n")));
+    site.up();
+    site.await_healthy("web");
+    let users = users_of(&site);
+    let ended = eventually(Duration::from_secs(20), || {
+        site.status("beast").is_some_and(|status| status.replicas.iter().any(|replica| replica.restarts > 0))
+    });
+    assert!(ended, "it eats and eats: {:#?}\n{}", site.status("beast"), site.story());
+    nobody_noticed(&site, &users.stop());
+}
+
+/// Goal: a service that turns unhealthy is told as such, and the others serve on (HEALTH-12).
+#[test]
+fn unhealthy_services_are_told() {
+    let mut site = Site::new(&file("[ZOO] well", 3, &neighbour("[ZOO] unhealthy 2", "")));
+    site.up();
+    site.await_healthy("web");
+    site.await_healthy("beast");
+    let users = users_of(&site);
+    let told = eventually(Duration::from_secs(15), || site.prumo(&["health"]).code == Some(4));
+    assert!(told, "health never says that beast is down\n{}", site.story());
+    nobody_noticed(&site, &users.stop());
+}
+
+/// Goal: a full disk stops deploys with a clear error and nothing else, and deploys work again when there is space.
+#[test]
+fn a_full_disk_stops_deploys_only() {
+    let mut site = Site::new(&file("[ZOO] well", 3, ""));
+    let disk = SmallDisk::mount(&site.state(), 24);
+    site.up();
+    site.await_healthy("web");
+    let users = users_of(&site);
+    disk.fill();
+    let refused = site.prumo(&["deploy", "web"]);
+    let text = format!("{}{}", refused.out, refused.err);
+    assert_eq!(refused.code, Some(6), "{text}\n{}", site.story());
+    assert!(text.contains("disk") || text.contains("space"), "the error should name the disk: {text}");
+    std::thread::sleep(Duration::from_secs(2));
+    assert!(site.status("web").is_some_and(|status| status.is_settled()), "the site serves as before");
+    disk.make_room();
+    let deployed = site.prumo(&["deploy", "web"]);
+    assert_eq!(deployed.code, Some(0), "{}{}\n{}", deployed.out, deployed.err, site.story());
+    nobody_noticed(&site, &users.stop());
+    let verified = site.prumo(&["audit-log", "verify"]);
+    assert_eq!(verified.code, Some(0), "{}{}", verified.out, verified.err);
+    site.stop();
+}
+
+/// Goal: a file that turns to garbage changes nothing that runs, through a reload, a kill and a restart.
+#[test]
+fn garbage_in_the_file_changes_nothing() {
+    let mut site = Site::serving("[ZOO] well", "");
+    let before = site.await_healthy("web");
+    let users = users_of(&site);
+    site.write("prumo.toml", "\u{0}\u{1}not a file for prumo [[[");
+    process::signal(site.pid(), Signal::HUP);
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(site.prumo(&["deploy"]).code, Some(3));
+    nobody_noticed(&site, &users.stop());
+    site.kill();
+    site.up();
+    assert_eq!(site.await_healthy("web").pids(), before.pids(), "replicas are adopted, not restarted");
+    assert_eq!(site.get("/health").unwrap().status, 200);
+    site.write("prumo.toml", &site::file("[ZOO] well", 3, ""));
+    site.must(&["deploy", "web"]);
+}
+
+/// Goal: a second `prumo up` on one state folder refuses at once and disturbs nobody.
+#[test]
+fn a_second_prumo_refuses() {
+    let site = Site::serving("[ZOO] well", "");
+    let before = site.await_healthy("web");
+    let users = users_of(&site);
+    for _ in 0..5 {
+        let second = site.prumo(&["up"]);
+        assert_eq!(second.code, Some(6), "{}{}", second.out, second.err);
+        assert!(second.err.contains(&site.pid().to_string()), "the error names the pid of the first: {}", second.err);
+    }
+    assert_eq!(site.await_healthy("web").pids(), before.pids());
+    nobody_noticed(&site, &users.stop());
+}
+
+/// Goal: an orderly stop says goodbye to a web socket through its replica, which alone can do so (WS-01).
+#[test]
+fn a_stop_says_goodbye_to_web_sockets() {
+    let mut site = Site::serving("[PRUMO] demo-app", "");
+    site.await_healthy("web");
+    let mut socket = TcpStream::connect(site.edge()).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    let upgrade = "GET /ws HTTP/1.1\r\nHost: site\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    socket.write_all(upgrade.as_bytes()).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        socket.read_exact(&mut byte).unwrap();
+        head.extend(byte);
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+    assert_eq!(site.stop(), Some(0), "{}", site.story());
+    let mut close = [0; 4];
+    socket.read_exact(&mut close).unwrap();
+    // A close frame, unmasked, that begins with the code 1001.
+    assert_eq!((close[0], &close[2..]), (0x88, &1001_u16.to_be_bytes()[..]), "{}", site.story());
+}

@@ -1,0 +1,30 @@
+//! Which allocator the binary should have: the proxy measurement, once for each it can be built with.
+
+use super::{proxy, release_binary};
+use crate::checkout;
+use crate::failure::Failure;
+use crate::program::Program;
+
+/// Features of the `prumo` package; without any of them it has the allocator of the system.
+const ALLOCATORS: &[&str] = &["alloc-mimalloc", "alloc-jemalloc"];
+
+pub(super) fn run(arguments: &proxy::Arguments) -> Result<(), Failure> {
+    let folder = checkout::made(checkout::target().join("bench-allocators"))?;
+    let mut builds = Vec::new();
+    for features in [&[""], ALLOCATORS].concat() {
+        Program::cargo()
+            .args(["build", "--quiet", "--release", "--package", "prumo", "--no-default-features"])
+            .args(["--features", features])
+            .run()?;
+        let name =
+            if features.is_empty() { "prumo, system allocator".to_owned() } else { format!("prumo, {features}") };
+        let copy = folder.join(&name);
+        let binary = checkout::target().join("release/prumo");
+        std::fs::copy(&binary, &copy).map_err(|error| Failure::file("copy", &binary, &error))?;
+        builds.push((name, copy));
+    }
+    // Leave the binary that users get where others look for it.
+    release_binary()?;
+    let builds: Vec<_> = builds.iter().map(|(name, binary)| (name.as_str(), binary.as_path())).collect();
+    proxy::compare(arguments, &builds)
+}

