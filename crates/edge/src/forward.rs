@@ -1,44 +1,31 @@
 //! A request on its way to an upstream and its answer on the way back.
 //!
-//! [`answer`] reads as the flow: route, admit, balance, forward, respond; the record writes itself.
+//! [`answer`] reads as the flow: route, admit, balance, forward, respond; the record writes itself. Which upstream is
+//! asked, and whether another one is asked again, is in `forward/ask.rs`.
+
+mod ask;
 
 use std::rc::Rc;
-use std::time::Duration;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::{Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
-use prumo_clock::Moment;
 
+use self::ask::Asked;
 use crate::admit;
-use crate::body::{Body, BodyCut, Meter, Passage, Upload};
+use crate::body::{Body, Meter, Passage, Upload};
 use crate::client::{Client, Pace, Phase};
 use crate::core::Core;
 use crate::forwarded;
 use crate::host;
-use crate::link::{Failure, Link};
+use crate::link::Link;
 use crate::record::{Head, Record};
 use crate::respond::{self, Refusal};
 use crate::table::RouteView;
 use crate::tunnel::Tunnel;
-use crate::upstream::{Seat, Upstream};
-
-/// How long a connection to an upstream may take: they are on this machine or next to it.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
-
-/// How long a request waits for a service without upstreams: as long as a usual restart, shorter than clients' patience.
-const WAIT_MAX: Duration = Duration::from_secs(5);
-
-/// How often a request looks again at upstreams that refuse connections.
-const LOOK_AGAIN: Duration = Duration::from_millis(100);
-
-/// Requests that one core lets wait. They hold memory, and a service that is gone should fail fast under load.
-const WAITING_MAX: usize = 512;
-
-/// Connections tried for one request before giving up.
-const ATTEMPTS_MAX: u32 = 64;
+use crate::upstream::Seat;
 
 /// Answers one request.
 pub(crate) async fn answer(
@@ -159,114 +146,6 @@ impl Journey<'_> {
         Upload::Stream { incoming, meter }
     }
 
-    /// Asks upstreams until one answers, or none can be asked without risking that a request is served twice.
-    async fn ask(&self, mut request: Request<Upload>, record: &mut Record) -> Result<Asked, Refusal> {
-        let mut attempts = Attempts::new(record.started());
-        loop {
-            let seat = self.find_seat(&mut attempts).await?;
-            record.replica = Some(Rc::clone(&seat.upstream));
-            let Some(mut link) = self.find_link(&seat, &mut attempts).await? else { continue };
-            let spare = if link.is_reused { spare_copy(&request) } else { None };
-            let asked = self.core.clock.now();
-            self.start_clock(&request);
-            match link.exchange(request, self.pace).await {
-                Ok(response) => return Ok(self.answered(response, link, seat, asked, record)),
-                Err(Failure::NotSent(unsent)) => request = *unsent,
-                Err(Failure::Expired) => return Err(self.why_expired()),
-                Err(Failure::Died(error)) => match spare {
-                    Some(spare) => {
-                        attempts.wants_fresh = true;
-                        request = spare;
-                    }
-                    None => return Err(why_died(&error, record.meter.as_deref())),
-                },
-            }
-            attempts.count(record)?;
-        }
-    }
-
-    fn answered(
-        &self,
-        response: Response<Incoming>,
-        link: Box<Link>,
-        mut seat: Seat,
-        asked: Moment,
-        record: &mut Record,
-    ) -> Asked {
-        let now = self.core.clock.now();
-        record.answered(response.status(), asked, now);
-        seat.stamp(now);
-        Asked { response, link, seat }
-    }
-
-    /// The limit that now counts: the client's for sending the body, or the upstream's for beginning its answer.
-    fn start_clock(&self, request: &Request<Upload>) {
-        if request.body().is_end_stream() {
-            self.pace.await_answer(self.route.route.timeout);
-        } else {
-            self.pace.enter(Phase::Upload);
-        }
-    }
-
-    fn why_expired(&self) -> Refusal {
-        if self.pace.phase() == Phase::Upload { Refusal::SLOW_CLIENT } else { Refusal::TIMEOUT }
-    }
-
-    /// A seat at an upstream; waits a little while the service has none.
-    async fn find_seat(&self, attempts: &mut Attempts) -> Result<Seat, Refusal> {
-        self.pace.enter(Phase::Upstream);
-        let route = &self.route.route;
-        let mut waiting = None;
-        loop {
-            let now = self.core.clock.now();
-            if let Some(seat) = self.route.service.take_seat(route.balance, now, &attempts.tried) {
-                return Ok(seat);
-            }
-            // All were tried, or there are none. A wait that began under load stays bounded by the first.
-            let left = (attempts.started + WAIT_MAX.min(route.timeout)).since(now);
-            if left.is_zero() || self.core.stopping.is_stopping() {
-                return Err(Refusal::NO_UPSTREAM);
-            }
-            if waiting.is_none() {
-                waiting = Some(Waiting::begin(self.core).ok_or(Refusal::NO_UPSTREAM)?);
-            }
-            let changed = self.core.view_changed.notified();
-            let look_again = if attempts.tried.is_empty() { left } else { LOOK_AGAIN.min(left) };
-            // Elapsed or changed: look again either way.
-            let _ = self.core.clock.timeout(look_again, changed).await;
-            attempts.tried.clear();
-        }
-    }
-
-    /// A connection to the seat's upstream; `None` when it refuses and another is to be asked.
-    async fn find_link(&self, seat: &Seat, attempts: &mut Attempts) -> Result<Option<Box<Link>>, Refusal> {
-        let upstream = &seat.upstream;
-        let now = self.core.clock.now();
-        if !attempts.wants_fresh
-            && let Some(link) = upstream.take_idle(now)
-        {
-            return Ok(Some(link));
-        }
-        let opening = Link::open(&upstream.address, &self.core.protocols.upstream, self.core.scratch.clone(), now);
-        match self.core.clock.timeout(CONNECT_TIMEOUT, opening).await {
-            Ok(Ok(link)) => Ok(Some(Box::new(link))),
-            Ok(Err(error)) => {
-                tracing::debug!(replica = upstream.id, %error, "upstream refuses a connection");
-                self.avoid(upstream, attempts)
-            }
-            Err(_) => {
-                tracing::debug!(replica = upstream.id, "upstream does not accept a connection in time");
-                self.avoid(upstream, attempts)
-            }
-        }
-    }
-
-    fn avoid(&self, upstream: &Rc<Upstream>, attempts: &mut Attempts) -> Result<Option<Box<Link>>, Refusal> {
-        upstream.avoid(self.core.clock.now());
-        attempts.tried.push(Rc::clone(upstream));
-        Ok(None)
-    }
-
     /// Passes the 101 on; the rest happens when hyper has let go of the client's socket.
     fn switch(&self, response: Response<Incoming>, link: Box<Link>, seat: Seat, mut record: Record) -> Response<Body> {
         record.becomes_tunnel();
@@ -276,78 +155,6 @@ impl Journey<'_> {
         parts.headers.remove(header::SERVER);
         parts.headers.remove("x-powered-by");
         Response::from_parts(parts, Body::Empty)
-    }
-}
-
-/// An answer's head, with what its body needs.
-struct Asked {
-    response: Response<Incoming>,
-    link: Box<Link>,
-    seat: Seat,
-}
-
-/// What has been tried for one request.
-struct Attempts {
-    started: Moment,
-    tried: Vec<Rc<Upstream>>,
-    wants_fresh: bool,
-    count: u32,
-}
-
-impl Attempts {
-    fn new(started: Moment) -> Attempts {
-        Attempts { started, tried: Vec::new(), wants_fresh: false, count: 0 }
-    }
-
-    fn count(&mut self, record: &mut Record) -> Result<(), Refusal> {
-        self.count += 1;
-        record.retries += 1;
-        if self.count < ATTEMPTS_MAX { Ok(()) } else { Err(Refusal::UPSTREAM) }
-    }
-}
-
-/// A request that waits for an upstream, counted so that not all of them can.
-struct Waiting<'a>(&'a Core);
-
-impl Waiting<'_> {
-    fn begin(core: &Core) -> Option<Waiting<'_>> {
-        if core.waiting.get() >= WAITING_MAX {
-            return None;
-        }
-        core.waiting.set(core.waiting.get() + 1);
-        Some(Waiting(core))
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.set(self.0.waiting.get() - 1);
-    }
-}
-
-/// A second copy of a request that may be asked twice without harm: should the upstream have closed the reused
-/// connection in the same instant, the request is asked again on a fresh one.
-fn spare_copy(request: &Request<Upload>) -> Option<Request<Upload>> {
-    let is_idempotent =
-        matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
-    if !is_idempotent || !request.body().is_end_stream() {
-        return None;
-    }
-    let mut spare = Request::new(Upload::Empty);
-    spare.method_mut().clone_from(request.method());
-    spare.uri_mut().clone_from(request.uri());
-    spare.headers_mut().clone_from(request.headers());
-    Some(spare)
-}
-
-fn why_died(error: &hyper::Error, meter: Option<&Meter>) -> Refusal {
-    match meter.and_then(|meter| meter.cut.get()) {
-        Some(BodyCut::TooLarge) => Refusal::BODY_TOO_LARGE,
-        Some(BodyCut::Client) => Refusal::CLIENT_GONE,
-        _ => {
-            tracing::debug!(%error, "upstream gives no answer");
-            Refusal::UPSTREAM
-        }
     }
 }
 

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use prumo_clock::Moment;
 
 use crate::balance;
@@ -61,14 +62,16 @@ impl Service {
 
     /// Chooses an upstream that is not in `tried` and takes a seat there. Nothing is awaited between looking at the
     /// list and counting the seat, so a core that has taken a new list can never again pick from an older one.
-    pub(crate) fn take_seat(&self, balance: Balance, now: Moment, tried: &[Rc<Upstream>]) -> Option<Seat> {
+    pub(crate) fn take_seat(&self, wish: &Wish, now: Moment, tried: &[Rc<Upstream>]) -> Result<Seat, NoSeat> {
         let upstreams = self.upstreams.borrow();
         let is_untried = |index: usize| !tried.iter().any(|tried| Rc::ptr_eq(tried, &upstreams[index]));
         let is_well = |index: usize| upstreams[index].avoid_until.get() <= now && is_untried(index);
-        let chosen =
-            self.choose(balance, &upstreams, is_well).or_else(|| self.choose(balance, &upstreams, is_untried))?;
+        let chosen = self
+            .choose(wish.balance, &upstreams, is_well)
+            .or_else(|| self.choose(wish.balance, &upstreams, is_untried))
+            .ok_or(NoSeat::Nobody)?;
         self.turn.set(chosen + 1);
-        Some(Seat::take(&upstreams[chosen]))
+        Ok(Seat::take(&upstreams[chosen]))
     }
 
     fn choose(&self, balance: Balance, upstreams: &[Rc<Upstream>], usable: impl Fn(usize) -> bool) -> Option<usize> {
@@ -114,11 +117,6 @@ impl Upstream {
         None
     }
 
-    /// It refused a connection: others are asked first for a while.
-    pub(crate) fn avoid(&self, now: Moment) {
-        self.avoid_until.set(now + AVOID_FOR);
-    }
-
     fn keep(&self, link: Box<Link>) {
         let mut idle = self.idle.borrow_mut();
         if !self.is_retired.get() && idle.len() < IDLE_MAX {
@@ -132,10 +130,43 @@ impl Upstream {
     }
 }
 
+/// What one request wants of the balance. Made from its head, before it is known who can be asked.
+pub(crate) struct Wish {
+    balance: Balance,
+}
+
+impl Wish {
+    pub(crate) fn new(balance: Balance) -> Wish {
+        Wish { balance }
+    }
+}
+
+/// Why nobody can be asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NoSeat {
+    /// There is no upstream, or all were tried.
+    Nobody,
+}
+
+/// How an upstream did with one request, as the balance remembers it. Whoever took a seat and learned how it went says
+/// so once; a seat that is given up before, because the client has gone, says nothing about its upstream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It answered.
+    Answered(StatusCode),
+    /// It took no connection, so nothing was sent.
+    Refused,
+    /// The connection ended before the answer began.
+    Died,
+    /// The answer did not begin in the time that the route allows.
+    Expired,
+}
+
 /// A request's place at an upstream, counted from the choice until the answer has ended.
 pub(crate) struct Seat {
     pub(crate) upstream: Rc<Upstream>,
     is_tunnel: bool,
+    /// When the connection was last known to live.
     now: Moment,
 }
 
@@ -153,9 +184,12 @@ impl Seat {
         self
     }
 
-    /// When the connection was last known to live.
-    pub(crate) fn stamp(&mut self, now: Moment) {
+    /// How it went, and how long that took.
+    pub(crate) fn finished(&mut self, outcome: Outcome, _latency: Duration, now: Moment) {
         self.now = now;
+        if outcome == Outcome::Refused {
+            self.upstream.avoid_until.set(now + AVOID_FOR);
+        }
     }
 
     /// Keeps the connection for the next request, if it can carry one.

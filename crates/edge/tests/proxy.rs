@@ -10,7 +10,8 @@ mod site;
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use prumo_edge::{AccessLog, Address, Balance, Network, Upstream};
@@ -440,8 +441,10 @@ fn balances() {
     }
     assert_eq!(apps.each_ref().map(|app| app.asks().len()), [10, 10, 10]);
 
-    let slow = App::start(|_, stream| {
-        std::thread::sleep(Duration::from_millis(700));
+    let may_end = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&may_end);
+    let slow = App::start(move |_, stream| {
+        eventually("the slow app may answer", || told.load(Ordering::SeqCst));
         reply_with(stream, b"slow");
         true
     });
@@ -456,6 +459,7 @@ fn balances() {
         for _ in 0..10 {
             assert!(site.get("/").text().starts_with("quick"));
         }
+        may_end.store(true, Ordering::SeqCst);
     });
 }
 
