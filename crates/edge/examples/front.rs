@@ -42,6 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         balance: Balance::RoundRobin,
         timeout: Duration::from_secs(30),
         body_max: 1 << 30,
+        answer_headers: prumo_edge::Headers::default(),
     }])?;
     let upstream = Upstream { id: "app-1".into(), address: Address::Tcp(upstream) };
     edge.upstreams(BTreeMap::from([("app".to_owned(), vec![upstream])]));

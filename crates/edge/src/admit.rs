@@ -74,14 +74,12 @@ pub(crate) fn take_hop_by_hop(headers: &mut HeaderMap, version: Version) -> Opti
     upgrade
 }
 
-/// The same for an answer, with what would tell about the inside.
+/// The same for an answer.
 pub(crate) fn clean_answer(headers: &mut HeaderMap) {
     remove_connection(headers);
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
-    headers.remove(header::SERVER);
-    headers.remove("x-powered-by");
 }
 
 /// HTTP/2 may send a cookie in crumbs, HTTP/1 may not (RFC 9113 8.2.3).

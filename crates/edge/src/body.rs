@@ -136,7 +136,7 @@ impl Passage {
         match Pin::new(&mut self.incoming).poll_frame(&mut quiet) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.pace.deadline.progress();
-                self.record.bytes_out += frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
+                self.record.send(frame.data_ref().map_or(0, |bytes| bytes.len() as u64));
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -155,7 +155,7 @@ impl Passage {
     fn cut(&mut self, why: BodyCut, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
         self.link = None;
         self.cut = Some(why);
-        self.record.cut = Some(why);
+        self.record.cut(why);
         cx.waker().wake_by_ref();
         Poll::Pending
     }
@@ -168,8 +168,8 @@ impl Drop for Passage {
             if let Some(link) = self.link.take() {
                 self.seat.give_back(link);
             }
-        } else if self.record.cut.is_none() {
-            self.record.cut = Some(BodyCut::Client);
+        } else if !self.record.is_cut() {
+            self.record.cut(BodyCut::Client);
         }
         self.pace.enter(Phase::Waiting);
     }

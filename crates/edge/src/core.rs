@@ -18,6 +18,7 @@ use crate::client::Pace;
 use crate::deadline::{Deadlines, SWEEP_EVERY};
 use crate::listen;
 use crate::metrics::{Apart, CoreCount, RouteCells};
+use crate::respond::AnswerHeaders;
 use crate::serve;
 use crate::settings::Settings;
 use crate::stream::Scratch;
@@ -78,6 +79,8 @@ pub(crate) struct Core {
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) scratch: Scratch,
     pub(crate) log: Option<Lines>,
+    /// The headers of answers that belong to no route.
+    pub(crate) answer: AnswerHeaders,
     pub(crate) protocols: serve::Protocols,
     /// The pace of the HTTP/2 stream whose task is being polled.
     pub(crate) stream_pace: RefCell<Option<Rc<Pace>>>,
@@ -160,6 +163,7 @@ async fn sweep_until_stopped(core: &Core) {
 impl Core {
     fn new(number: usize, shared: Arc<Shared>, clock: Clock, stage: Stage, mailbox: Option<Mailbox>) -> Core {
         let protocols = serve::Protocols::new(&shared.settings);
+        let answer = AnswerHeaders::new(&shared.settings.answer_headers);
         let ids = Cell::new([clock.random(), clock.random()]);
         let wall = Cell::new((clock.now(), clock.wall()));
         Core {
@@ -174,6 +178,7 @@ impl Core {
             deadlines: Rc::default(),
             scratch: Scratch::new(),
             log: mailbox.map(Lines::new),
+            answer,
             protocols,
             stream_pace: RefCell::new(None),
             ended: Notify::new(),

@@ -7,9 +7,9 @@ mod ask;
 
 use std::rc::Rc;
 
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::request::Parts;
-use http::{Request, Response, StatusCode, Uri, Version};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -22,7 +22,7 @@ use crate::forwarded;
 use crate::host;
 use crate::link::Link;
 use crate::record::{Head, Record};
-use crate::respond::{self, Refusal};
+use crate::respond::{self, Asker, Refusal};
 use crate::table::RouteView;
 use crate::tunnel::Tunnel;
 use crate::upstream::Seat;
@@ -40,12 +40,13 @@ pub(crate) async fn answer(
     let id = forwarded::choose_request_id(&parts.headers, client.facts.trusted, || fresh_id(&core));
     let has_body = !incoming.is_end_stream();
     let is_h1 = parts.version != Version::HTTP_2;
+    let is_head = parts.method == Method::HEAD;
     let accept = parts.headers.get(header::ACCEPT).cloned();
     let found = find_route(&core, &client, &parts);
-    record.describe(&Head::of(&parts, found.as_ref().ok()), &client, &id);
+    record.describe(&Head::of(&parts, found.as_ref().ok().map(|(authority, _)| authority)), &client, &id);
     let passed = match found {
         Ok((authority, route)) => {
-            record.route = Some(Rc::clone(&route));
+            record.route(&route);
             let journey = Journey { core: &core, client: &client, pace: &pace, route: &route, id: &id };
             journey.pass(parts, incoming, &authority, record).await
         }
@@ -60,8 +61,13 @@ pub(crate) async fn answer(
             record.refuse(refusal.status, refusal.reason);
             pace.enter(Phase::Waiting);
             // The rest of a body must never be taken for the next head.
-            let is_unread = record.meter.as_ref().map_or(has_body, |meter| !meter.has_ended.get());
-            respond::refuse(refusal, accept.as_ref(), &id, is_h1 && (is_unread || refusal.closes()))
+            let is_unread = record.meter().map_or(has_body, |meter| !meter.has_ended.get());
+            let close = is_h1 && (is_unread || refusal.closes());
+            let asker = Asker { accept: accept.as_ref(), id: Some(&id), is_head, tls: client.tls, close };
+            let response =
+                respond::refuse(refusal, &asker, record.its_route().map_or(&core.answer, |route| &route.answer));
+            record.send(response.body().size_hint().lower());
+            response
         }
     }
 }
@@ -110,6 +116,7 @@ impl Journey<'_> {
             }
             Ok(Asked { mut response, link, seat }) => {
                 admit::clean_answer(response.headers_mut());
+                self.route.answer.finish(response.headers_mut(), self.client.tls);
                 Ok(Passage::wrap(response, link, seat, record, Rc::clone(self.pace)))
             }
             Err(refusal) => Err((refusal, record)),
@@ -142,18 +149,17 @@ impl Journey<'_> {
         }
         let route = &self.route.route;
         let meter = Rc::new(Meter::new(route.body_max, Rc::clone(self.pace), route.timeout));
-        record.meter = Some(Rc::clone(&meter));
+        record.measure(&meter);
         Upload::Stream { incoming, meter }
     }
 
     /// Passes the 101 on; the rest happens when hyper has let go of the client's socket.
     fn switch(&self, response: Response<Incoming>, link: Box<Link>, seat: Seat, mut record: Record) -> Response<Body> {
-        record.becomes_tunnel();
+        record.become_tunnel();
         self.pace.enter(Phase::Download);
         *self.client.tunnel.borrow_mut() = Some(Tunnel { link, seat: seat.into_tunnel(), record });
         let (mut parts, _) = response.into_parts();
-        parts.headers.remove(header::SERVER);
-        parts.headers.remove("x-powered-by");
+        self.route.answer.finish(&mut parts.headers, self.client.tls);
         Response::from_parts(parts, Body::Empty)
     }
 }
@@ -163,14 +169,5 @@ fn origin_form(uri: &Uri) -> Uri {
     match uri.path_and_query() {
         Some(path) => Uri::from(path.clone()),
         None => Uri::from_static("/"),
-    }
-}
-
-impl<'a> Head<'a> {
-    fn of(parts: &'a Parts, found: Option<&'a Found>) -> Head<'a> {
-        let written = parts.headers.get(header::HOST);
-        let headers: &HeaderMap = &parts.headers;
-        let authority = found.map(|(authority, _)| authority).or(written);
-        Head { method: &parts.method, uri: &parts.uri, version: parts.version, headers, authority }
     }
 }

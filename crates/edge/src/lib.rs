@@ -56,5 +56,6 @@ pub use crate::edge::{Edge, Health};
 pub use crate::error::{EdgeError, Owner};
 pub use crate::listen::owner_of_port;
 pub use crate::settings::{
-    AccessLog, Address, Balance, Bound, CertificateFiles, InFlight, Network, Port, Route, Settings, Upstream,
+    AccessLog, Address, Balance, Bound, CertificateFiles, Frame, Headers, InFlight, Network, Port, Route, Settings,
+    Upstream,
 };

@@ -19,7 +19,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::client::Client;
 use crate::core::{Core, OpenConnection};
 use crate::error::{EdgeError, Owner};
-use crate::respond::Reason;
+use crate::respond::{self, Reason, Refusal};
 use crate::serve;
 use crate::settings::Port;
 use crate::stream::ClientStream;
@@ -182,9 +182,8 @@ fn greet(core: &Rc<Core>, stream: TcpStream, address: SocketAddr, port: u16, acc
     let Some(open) = core.admit_connection() else {
         core.counts().refused(Reason::Connections).add(1);
         if acceptor.is_none() {
-            let full =
-                b"HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 2\r\ncontent-length: 0\r\n\r\n";
-            let _ = stream.try_write(full);
+            let full = respond::refuse_unread(Refusal::CONNECTIONS, false, &core.answer);
+            let _ = stream.try_write(&full);
         }
         return;
     };

@@ -6,8 +6,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::header::{self, HeaderMap, HeaderValue};
-use http::{Method, StatusCode, Uri, Version};
+use http::header::{self, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{StatusCode, Version};
 use prumo_clock::Moment;
 
 use crate::body::{BodyCut, Meter};
@@ -25,21 +26,22 @@ const AGENT_BYTES_MAX: usize = 512;
 /// What other servers log for a client that hung up before its answer. It is sent to nobody.
 const CLIENT_GONE: u16 = 499;
 
-/// What is known so far about one request.
+/// What is known so far about one request. Whoever handles the request says what happens, in the order of these functions.
 pub(crate) struct Record {
     core: Rc<Core>,
     started: Moment,
     /// The request's half of the access line, in a buffer borrowed from the core; empty when no log is kept.
     line: Vec<u8>,
-    pub(crate) route: Option<Rc<RouteView>>,
-    pub(crate) replica: Option<Rc<Upstream>>,
-    pub(crate) meter: Option<Rc<Meter>>,
-    pub(crate) status: StatusCode,
-    pub(crate) bytes_out: u64,
-    pub(crate) upstream_time: Option<Duration>,
-    pub(crate) retries: u64,
-    pub(crate) refused: Option<Reason>,
-    pub(crate) cut: Option<BodyCut>,
+    route: Option<Rc<RouteView>>,
+    replica: Option<Rc<Upstream>>,
+    meter: Option<Rc<Meter>>,
+    status: StatusCode,
+    bytes_in: u64,
+    bytes_out: u64,
+    upstream_time: Option<Duration>,
+    retries: u64,
+    refused: Option<Reason>,
+    cut: Option<BodyCut>,
     is_tunnel: bool,
     is_unanswered: bool,
 }
@@ -55,6 +57,7 @@ impl Record {
             replica: None,
             meter: None,
             status: StatusCode::INTERNAL_SERVER_ERROR,
+            bytes_in: 0,
             bytes_out: 0,
             upstream_time: None,
             retries: 0,
@@ -69,7 +72,7 @@ impl Record {
         self.started
     }
 
-    /// Writes the request's half of the line, while its head is still ours.
+    /// Writes the request's half of the line, while its head is still in reach.
     pub(crate) fn describe(&mut self, head: &Head<'_>, client: &Client, id: &HeaderValue) {
         let Some(log) = &self.core.log else { return };
         let mut line = log.borrow_buffer();
@@ -78,22 +81,57 @@ impl Record {
         line.extend_from_slice(b"\",\"client\":\"");
         json::escape(&mut line, client.facts.address.as_bytes(), usize::MAX);
         line.extend_from_slice(b"\",\"method\":\"");
-        json::escape(&mut line, head.method.as_str().as_bytes(), 32);
+        json::escape(&mut line, head.method, 32);
         line.extend_from_slice(b"\",\"host\":\"");
-        json::escape(&mut line, head.authority.map_or(b"", HeaderValue::as_bytes), 255);
+        json::escape(&mut line, head.authority, 255);
         // Never the query: it is where tokens and addresses of people are.
         line.extend_from_slice(b"\",\"path\":\"");
-        json::escape(&mut line, head.uri.path().as_bytes(), PATH_BYTES_MAX);
+        json::escape(&mut line, head.path, PATH_BYTES_MAX);
         line.extend_from_slice(match head.version {
             Version::HTTP_2 => b"\",\"protocol\":\"HTTP/2\",\"tls\":",
             Version::HTTP_10 => b"\",\"protocol\":\"HTTP/1.0\",\"tls\":",
             _ => b"\",\"protocol\":\"HTTP/1.1\",\"tls\":",
         });
         line.extend_from_slice(if client.tls { b"true,\"user_agent\":\"" } else { b"false,\"user_agent\":\"" });
-        let agent = head.headers.get(header::USER_AGENT);
-        json::escape(&mut line, agent.map_or(b"", HeaderValue::as_bytes), AGENT_BYTES_MAX);
+        json::escape(&mut line, head.user_agent, AGENT_BYTES_MAX);
         line.push(b'"');
         self.line = line;
+    }
+
+    /// This route takes it.
+    pub(crate) fn route(&mut self, route: &Rc<RouteView>) {
+        self.route = Some(Rc::clone(route));
+    }
+
+    /// The route that takes it.
+    pub(crate) fn its_route(&self) -> Option<&Rc<RouteView>> {
+        self.route.as_ref()
+    }
+
+    /// It has a body, whose bytes are counted here.
+    pub(crate) fn measure(&mut self, meter: &Rc<Meter>) {
+        self.meter = Some(Rc::clone(meter));
+    }
+
+    /// Where its body's bytes are counted.
+    pub(crate) fn meter(&self) -> Option<&Meter> {
+        self.meter.as_deref()
+    }
+
+    /// So many bytes of its body have come, where no meter counts them.
+    #[expect(dead_code, reason = "for answers that come from elsewhere than hyper's client")]
+    pub(crate) fn receive(&mut self, bytes: u64) {
+        self.bytes_in += bytes;
+    }
+
+    /// This replica is to answer.
+    pub(crate) fn choose(&mut self, replica: &Rc<Upstream>) {
+        self.replica = Some(Rc::clone(replica));
+    }
+
+    /// It is asked again.
+    pub(crate) fn retry(&mut self) {
+        self.retries += 1;
     }
 
     /// The answer's head has come from an upstream that was asked at `asked`.
@@ -103,11 +141,32 @@ impl Record {
         self.note_answer();
     }
 
-    /// The answer is one of ours.
+    /// The answer is one of ours, and not an error.
+    #[expect(dead_code, reason = "for answers that come from elsewhere than hyper's client")]
+    pub(crate) fn answer(&mut self, status: StatusCode) {
+        self.status = status;
+        self.note_answer();
+    }
+
+    /// The answer is an error of ours.
     pub(crate) fn refuse(&mut self, status: StatusCode, reason: Reason) {
         self.status = status;
         self.refused = Some(reason);
         self.core.counts().refused(reason).add(1);
+    }
+
+    /// So many bytes of the answer's body are on their way.
+    pub(crate) fn send(&mut self, bytes: u64) {
+        self.bytes_out += bytes;
+    }
+
+    /// The answer ends before its end.
+    pub(crate) fn cut(&mut self, why: BodyCut) {
+        self.cut = Some(why);
+    }
+
+    pub(crate) fn is_cut(&self) -> bool {
+        self.cut.is_some()
     }
 
     fn note_answer(&mut self) {
@@ -117,13 +176,13 @@ impl Record {
     }
 
     /// From here on it is a tunnel: its duration says nothing about requests.
-    pub(crate) fn becomes_tunnel(&mut self) {
+    pub(crate) fn become_tunnel(&mut self) {
         self.is_tunnel = true;
         self.core.counts().tunnels_open.add(1);
     }
 
     fn bytes_in(&self) -> u64 {
-        self.meter.as_ref().map_or(0, |meter| meter.bytes.get())
+        self.bytes_in + self.meter.as_ref().map_or(0, |meter| meter.bytes.get())
     }
 
     fn count(&self, duration: Duration) {
@@ -203,13 +262,28 @@ impl Drop for Record {
     }
 }
 
-/// The parts of a request's head that are written down.
+/// The parts of a request's head that are written down, as they stood on the wire.
 pub(crate) struct Head<'a> {
-    pub(crate) method: &'a Method,
-    pub(crate) uri: &'a Uri,
+    pub(crate) method: &'a [u8],
+    pub(crate) authority: &'a [u8],
+    /// Without the query.
+    pub(crate) path: &'a [u8],
     pub(crate) version: Version,
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) authority: Option<&'a HeaderValue>,
+    pub(crate) user_agent: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    /// `authority` is what the request was found to name; without it, what it says in `Host`.
+    pub(crate) fn of(parts: &'a Parts, authority: Option<&'a HeaderValue>) -> Head<'a> {
+        let said = |name: HeaderName| parts.headers.get(name).map_or(&b""[..], HeaderValue::as_bytes);
+        Head {
+            method: parts.method.as_str().as_bytes(),
+            authority: authority.map_or_else(|| said(header::HOST), HeaderValue::as_bytes),
+            path: parts.uri.path().as_bytes(),
+            version: parts.version,
+            user_agent: said(header::USER_AGENT),
+        }
+    }
 }
 
 fn micros(duration: Duration) -> u64 {

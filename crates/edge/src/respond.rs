@@ -1,6 +1,6 @@
 //! What we answer ourselves: short, readable, with the request id, and with nothing of the inside.
-
-use std::fmt::Write as _;
+//!
+//! An error is a page, a problem document (RFC 9457) or a few lines of text, as the client prefers.
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
@@ -8,6 +8,11 @@ use http::{Response, StatusCode};
 
 use crate::body::Body;
 use crate::forwarded::REQUEST_ID;
+
+mod headers;
+mod page;
+
+pub(crate) use headers::AnswerHeaders;
 
 /// Why a request is not passed on, or not answered by the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +71,11 @@ impl Refusal {
         Refusal::new(StatusCode::GATEWAY_TIMEOUT, Reason::Timeout, "The service took too long to answer.");
     pub(crate) const SLOW_CLIENT: Refusal =
         Refusal::new(StatusCode::REQUEST_TIMEOUT, Reason::SlowClient, "The request took too long to arrive.");
+    pub(crate) const CONNECTIONS: Refusal = Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        Reason::Connections,
+        "Too many people are here at once. Please try again in a moment.",
+    );
     pub(crate) const CLIENT_GONE: Refusal =
         Refusal::new(StatusCode::BAD_REQUEST, Reason::Client, "The request ended before it was complete.");
 
@@ -82,18 +92,54 @@ impl Refusal {
     }
 }
 
-/// The answer for `refusal`, in the form that `accept` prefers; with `close`, the last one of its connection.
-pub(crate) fn refuse(refusal: Refusal, accept: Option<&HeaderValue>, id: &HeaderValue, close: bool) -> Response<Body> {
-    let (kind, page) = write_page(refusal, accept, id.to_str().unwrap_or(""));
-    let mut response = Response::new(Body::full(Bytes::from(page)));
+/// Who is refused, and how the refusal is to be told.
+pub(crate) struct Asker<'a> {
+    pub(crate) accept: Option<&'a HeaderValue>,
+    /// `None` when no request was read.
+    pub(crate) id: Option<&'a HeaderValue>,
+    pub(crate) is_head: bool,
+    pub(crate) tls: bool,
+    /// The answer is the last one of its connection.
+    pub(crate) close: bool,
+}
+
+/// The answer for `refusal`, with the headers that every answer of its route carries.
+pub(crate) fn refuse(refusal: Refusal, asker: &Asker<'_>, answer: &AnswerHeaders) -> Response<Body> {
+    let form = page::preferred(asker.accept);
+    let page = page::write(form, refusal.status, refusal.say, asker.id);
+    let length = page.len();
+    let mut response = Response::new(if asker.is_head { Body::Empty } else { Body::full(Bytes::from(page)) });
     *response.status_mut() = refusal.status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(REQUEST_ID, id.clone());
-    add_particulars(headers, refusal, close);
+    answer.finish(headers, asker.tls);
+    // These describe our page, whatever the site says of its own.
+    for (name, value) in page::headers(form) {
+        headers.insert(name, value);
+    }
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    if let Some(id) = asker.id {
+        headers.insert(REQUEST_ID, id.clone());
+    }
+    add_particulars(headers, refusal, asker.close);
     response
+}
+
+/// The same as bytes, for a client whose request was never read by anybody who could answer it.
+pub(crate) fn refuse_unread(refusal: Refusal, tls: bool, answer: &AnswerHeaders) -> Vec<u8> {
+    let asker = Asker { accept: None, id: None, is_head: false, tls, close: true };
+    let (head, body) = refuse(refusal, &asker, answer).into_parts();
+    let mut bytes = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
+    for (name, value) in &head.headers {
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
+    }
+    bytes.extend_from_slice(b"\r\n");
+    if let Body::Full(Some(page)) = body {
+        bytes.extend_from_slice(&page);
+    }
+    bytes
 }
 
 fn add_particulars(headers: &mut HeaderMap, refusal: Refusal, close: bool) {
@@ -109,59 +155,6 @@ fn add_particulars(headers: &mut HeaderMap, refusal: Refusal, close: bool) {
     if close {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-}
-
-fn write_page(refusal: Refusal, accept: Option<&HeaderValue>, id: &str) -> (&'static str, String) {
-    let status = refusal.status.as_u16();
-    let title = refusal.status.canonical_reason().unwrap_or("Error");
-    let say = refusal.say;
-    let mut page = String::with_capacity(640);
-    // Writing to a string cannot fail.
-    let (kind, _) = match preferred(accept) {
-        Form::Html => (
-            "text/html; charset=utf-8",
-            write!(
-                page,
-                "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-                 <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{status} {title}</title>\n\
-                 <style>:root{{color-scheme:light dark}}body{{font:1.125rem/1.6 system-ui,sans-serif;max-width:36rem;\
-                 margin:15vh auto;padding:0 1.5rem}}code{{font-size:.9em}}</style>\n</head>\n<body>\n<main>\n\
-                 <h1>{title}</h1>\n<p>{say}</p>\n<p>Status {status}, request <code>{id}</code></p>\n</main>\n</body>\n</html>\n"
-            ),
-        ),
-        Form::Json => (
-            "application/json",
-            writeln!(
-                page,
-                "{{\"error\":{{\"status\":{status},\"title\":\"{title}\",\"message\":\"{say}\",\"request_id\":\"{id}\"}}}}"
-            ),
-        ),
-        Form::Text => ("text/plain; charset=utf-8", write!(page, "{status} {title}\n{say}\nrequest {id}\n")),
-    };
-    (kind, page)
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Html,
-    Json,
-    Text,
-}
-
-/// The first of the known forms that `Accept` names; plain text for whoever does not say, such as curl.
-fn preferred(accept: Option<&HeaderValue>) -> Form {
-    let Some(accept) = accept.and_then(|value| value.to_str().ok()) else { return Form::Text };
-    for range in accept.split(',') {
-        let kind = range.split(';').next().unwrap_or("").trim();
-        match kind {
-            "text/html" | "application/xhtml+xml" => return Form::Html,
-            "application/json" | "application/problem+json" => return Form::Json,
-            "text/plain" | "text/*" => return Form::Text,
-            _ if kind.ends_with("+json") => return Form::Json,
-            _ => {}
-        }
-    }
-    Form::Text
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::client::{Client, Pace, Phase};
 use crate::core::Core;
 use crate::deadline::SWEEP_EVERY;
 use crate::forward;
-use crate::respond::{Reason, Refusal};
+use crate::respond::{self, Reason, Refusal};
 use crate::settings::Settings;
 use crate::stream::{ClientStream, Io};
 use crate::tunnel;
@@ -168,9 +168,10 @@ fn note_error(core: &Core, error: &hyper::Error) {
 
 async fn refuse_slow_head(core: &Core, stream: &mut ClientStream) {
     core.counts().refused(Refusal::SLOW_CLIENT.reason).add(1);
-    let answer = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n";
+    let tls = matches!(stream, ClientStream::Tls(_));
+    let answer = respond::refuse_unread(Refusal::SLOW_CLIENT, tls, &core.answer);
     // Once, as much as the socket takes: there is no more time for this client.
-    let mut write = pin!(stream.write(answer));
+    let mut write = pin!(stream.write(&answer));
     let _ = std::future::poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await;
 }
 

@@ -33,6 +33,8 @@ pub struct Settings {
     pub certificates: Vec<CertificateFiles>,
     /// Where the local authority keeps its certificate and key.
     pub certs_folder: PathBuf,
+    /// The headers of answers that belong to no route.
+    pub answer_headers: Headers,
 }
 
 impl Settings {
@@ -52,6 +54,7 @@ impl Settings {
             access_log: None,
             certificates: Vec::new(),
             certs_folder: certs_folder.into(),
+            answer_headers: Headers::default(),
         }
     }
 }
@@ -128,6 +131,74 @@ pub struct Route {
     pub timeout: Duration,
     /// The largest request body, in bytes.
     pub body_max: u64,
+    /// What its answers carry beside what the app says.
+    pub answer_headers: Headers,
+}
+
+/// What answers carry beside what the app says, and what they never carry. Names and values are checked by whoever
+/// reads them; one that is no header is left out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Headers {
+    /// `X-Content-Type-Options: nosniff`.
+    pub nosniff: bool,
+    /// Who may show the site in a frame.
+    pub frame: Frame,
+    /// `Referrer-Policy`.
+    pub referrer: Option<String>,
+    /// `Permissions-Policy`.
+    pub permissions: Option<String>,
+    /// `Cross-Origin-Opener-Policy`.
+    pub opener: Option<String>,
+    /// `Cross-Origin-Resource-Policy`.
+    pub resource: Option<String>,
+    /// `Content-Security-Policy`, or its report-only form.
+    pub csp: Option<String>,
+    /// Whether browsers enforce the policy, or only report what it would have stopped.
+    pub csp_enforce: bool,
+    /// `Strict-Transport-Security`; said over TLS only.
+    pub hsts: Option<String>,
+    /// Whether all of the above replace what the app says of the same name.
+    pub force: bool,
+    /// Headers that replace what the app says.
+    pub set: Vec<(String, String)>,
+    /// Headers that stand beside what the app says.
+    pub add: Vec<(String, String)>,
+    /// Headers of the app that go no further.
+    pub remove: Vec<String>,
+}
+
+impl Default for Headers {
+    /// What breaks no app that does nothing unusual.
+    fn default() -> Headers {
+        Headers {
+            nosniff: true,
+            frame: Frame::SameOrigin,
+            referrer: Some("strict-origin-when-cross-origin".into()),
+            permissions: Some(
+                "camera=(self), display-capture=(self), geolocation=(self), microphone=(self), usb=(self)".into(),
+            ),
+            opener: Some("same-origin-allow-popups".into()),
+            resource: None,
+            csp: None,
+            csp_enforce: false,
+            hsts: None,
+            force: false,
+            set: Vec::new(),
+            add: Vec::new(),
+            remove: Vec::new(),
+        }
+    }
+}
+
+/// Who may show the site in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Frame {
+    /// Nobody.
+    Deny,
+    /// The site itself.
+    SameOrigin,
+    /// Anybody: nothing is said.
+    Off,
 }
 
 /// How an upstream is chosen among the healthy ones.

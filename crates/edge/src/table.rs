@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::metrics::{RouteCells, UpstreamCells};
+use crate::respond::AnswerHeaders;
 use crate::route::RouteIndex;
 use crate::settings::{Route, Upstream as UpstreamSettings};
 use crate::upstream::{Service, Upstream};
@@ -39,6 +40,8 @@ pub(crate) struct RouteView {
     pub(crate) route: Arc<Route>,
     pub(crate) cells: Arc<RouteCells>,
     pub(crate) service: Rc<Service>,
+    /// What its answers carry, with values that only this core counts references to.
+    pub(crate) answer: AnswerHeaders,
 }
 
 /// One core's routes and services.
@@ -88,7 +91,8 @@ impl View {
 
 fn view_of(known: &TableRoute, services: &HashMap<String, Rc<Service>>) -> RouteView {
     let service = services.get(&known.route.service).cloned().unwrap_or_else(|| Rc::new(Service::new(0)));
-    RouteView { route: Arc::clone(&known.route), cells: Arc::clone(&known.cells), service }
+    let answer = AnswerHeaders::new(&known.route.answer_headers);
+    RouteView { route: Arc::clone(&known.route), cells: Arc::clone(&known.cells), service, answer }
 }
 
 fn keep_or_make(service: &Service, wanted: &TableUpstream, core: usize) -> Rc<Upstream> {

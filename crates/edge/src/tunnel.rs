@@ -56,7 +56,7 @@ pub(crate) async fn run(core: &Core, mut client: ClientStream, from_client: Byte
     if let Err(error) = carried {
         tracing::debug!(replica = seat.upstream.id, %error, "tunnel cut");
     }
-    record.bytes_out = down.carried;
+    record.send(down.carried);
 }
 
 /// One direction of a tunnel.

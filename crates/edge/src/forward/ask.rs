@@ -39,7 +39,7 @@ impl Journey<'_> {
         let wish = Wish::new(self.route.route.balance);
         loop {
             let mut seat = self.find_seat(&wish, &mut attempts).await?;
-            record.replica = Some(Rc::clone(&seat.upstream));
+            record.choose(&seat.upstream);
             let Some(mut link) = self.find_link(&mut seat, &mut attempts).await else { continue };
             let spare = if link.is_reused { spare_copy(&request) } else { None };
             let asked = self.core.clock.now();
@@ -66,7 +66,7 @@ impl Journey<'_> {
                         request = spare;
                     }
                     None => {
-                        let refusal = why_died(&error, record.meter.as_deref());
+                        let refusal = why_died(&error, record.meter());
                         if refusal == Refusal::UPSTREAM {
                             seat.finished(Outcome::Died, now.since(asked), now);
                         }
@@ -162,7 +162,7 @@ impl Attempts {
 
     fn count(&mut self, record: &mut Record) -> Result<(), Refusal> {
         self.count += 1;
-        record.retries += 1;
+        record.retry();
         if self.count < ATTEMPTS_MAX { Ok(()) } else { Err(Refusal::UPSTREAM) }
     }
 }

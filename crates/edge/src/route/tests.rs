@@ -27,6 +27,7 @@ fn index() -> RouteIndex {
             balance: Balance::RoundRobin,
             timeout: Duration::ZERO,
             body_max: 0,
+            answer_headers: crate::settings::Headers::default(),
         })
         .collect();
     RouteIndex::new(&routes)

@@ -108,6 +108,7 @@ pub fn any_route() -> Route {
         balance: Balance::RoundRobin,
         timeout: Duration::from_secs(10),
         body_max: 64 << 20,
+        answer_headers: prumo_edge::Headers::default(),
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> ed
         access_log: front.access_log.then_some(access_log),
         certificates: config.certificates.iter().map(|files| certificate(files, base)).collect(),
         certs_folder: state.join("certs"),
+        answer_headers: edge::Headers::default(),
     }
 }
 
@@ -44,6 +45,7 @@ fn route(route: &config::Route) -> edge::Route {
         },
         timeout: route.timeout,
         body_max: route.body_max.bytes(),
+        answer_headers: edge::Headers::default(),
     }
 }
 
