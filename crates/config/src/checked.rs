@@ -23,6 +23,7 @@ mod numbers;
 mod other_words;
 pub(crate) mod rules;
 mod status;
+mod targets;
 mod texts;
 mod variables;
 mod words;
@@ -32,6 +33,7 @@ pub(crate) use environment::Environment;
 pub(crate) use names::{Host, PathPrefix, ServiceName, UrlPath};
 pub(crate) use numbers::Cores;
 pub(crate) use status::StatusCodes;
+pub(crate) use targets::Targets;
 pub(crate) use texts::{FilePath, Text};
 pub(crate) use words::Words;
 

@@ -156,14 +156,45 @@ pub struct Route {
     pub host: Option<String>,
     /// The start of the path, compared segment by segment.
     pub path: String,
-    /// The service that answers.
-    pub to: String,
+    /// What is done with a request.
+    pub action: Action,
+    /// The largest request body that is let through.
+    pub body_max: Size,
+}
+
+impl Route {
+    /// The services it may send requests to, none if it answers itself.
+    pub fn services(&self) -> impl Iterator<Item = &str> {
+        let Action::Forward(forward) = &self.action;
+        forward.to.iter().map(|target| target.service.as_str())
+    }
+}
+
+/// What a route does with a request.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// A service answers.
+    Forward(Forward),
+}
+
+/// Which service answers, and how it is asked.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Forward {
+    /// One service, or several that share the requests by weight. Never empty.
+    pub to: Vec<Target>,
     /// How a replica is chosen.
     pub balance: Balance,
     /// How long the service may take until it begins to answer.
     pub timeout: Duration,
-    /// The largest request body that is let through.
-    pub body_max: Size,
+}
+
+/// A service and its share of a route's requests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The service.
+    pub service: String,
+    /// Its share, measured by the sum of all.
+    pub weight: u32,
 }
 
 /// How a replica is chosen.
@@ -280,9 +311,12 @@ impl Route {
             name: table.name.unwrap_or_else(described),
             host: table.host,
             path: table.path,
-            to: table.to,
-            balance: table.balance,
-            timeout: table.timeout,
+            // A rule has seen to it that there is one.
+            action: Action::Forward(Forward {
+                to: table.to.unwrap_or_default(),
+                balance: table.balance,
+                timeout: table.timeout,
+            }),
             body_max: table.body_max,
         }
     }

@@ -29,6 +29,8 @@ pub(crate) struct TableDefinition {
     /// How the file begins it: `[service.NAME.health]`.
     pub(crate) header: &'static str,
     pub(crate) text: &'static str,
+    /// Keys of which each table has exactly one; empty where there is no such choice.
+    pub(crate) one_of: &'static [&'static str],
     pub(crate) settings: &'static [Setting],
 }
 
@@ -83,11 +85,14 @@ impl Setting {
 ///
 /// A setting reads `key: Type as Kind = default, from least to most, because "…", example …;`. The kind is left
 /// out where it is the type, the default where there is none, the bounds where any value will do. Defaults,
-/// bounds and examples are TOML. `check` names a rule that is applied to the table once it is read.
+/// bounds and examples are TOML. `one of` names the keys of which each table has exactly one, `check` a rule that is
+/// applied to the table once it is read.
 macro_rules! table {
     (
         $(#[doc = $text:literal])+
-        $visibility:vis struct $name:ident as $table:literal, $header:literal $(, check $check:path)? {
+        $visibility:vis struct $name:ident as $table:literal, $header:literal
+            $(, one of $($one:literal)|+)? $(, check $check:path)?
+        {
             $(
                 $(#[doc = $setting_text:literal])+
                 $key:ident: $type:ty $(as $kind:ty)? $(= $default:tt)? $(, from $least:tt to $most:tt)?,
@@ -108,6 +113,7 @@ macro_rules! table {
                 name: $table,
                 header: $header,
                 text: concat!($($text),+),
+                one_of: &[$($($one),+)?],
                 settings: &[$($crate::settings::Setting {
                     key: stringify!($key),
                     kind: <kind!($type $(as $kind)?) as $crate::checked::Kind>::NAME,
@@ -134,6 +140,7 @@ macro_rules! table {
                 reader: &mut $crate::checked::Reader<'_>,
             ) -> Option<$name> {
                 let section = reader.section::<Self>(&$name::DEFINITION, entry)?;
+                $crate::checked::rules::one_of(&section, reader);
                 // All settings are read before any is given up, so that all mistakes are found at once.
                 $(let $key = reader.setting::<kind!($type $(as $kind)?)>(&section, stringify!($key));)+
                 let table = $name { $($key: $key?),+ };

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use prumo_clock::Clock;
 use prumo_drain::{Drain, signals};
-use prumo_edge::{AccessLog, Address, Balance, Edge, Port, Route, Settings, Upstream};
+use prumo_edge::{AccessLog, Address, Edge, Port, Route, Settings, Upstream};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,16 +34,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     settings.cores = Some(cores);
     settings.access_log = (log != "-").then(|| AccessLog { path: log.into(), keep_bytes: 64 << 20 });
     let edge = Edge::start(settings, clock, &stage)?;
-    edge.routes(vec![Route {
-        name: "all".into(),
-        host: None,
-        path: "/".into(),
-        service: "app".into(),
-        balance: Balance::RoundRobin,
-        timeout: Duration::from_secs(30),
-        body_max: 1 << 30,
-        answer_headers: prumo_edge::Headers::default(),
-    }])?;
+    let mut route = Route::to("app");
+    route.body_max = 1 << 30;
+    edge.routes(vec![route])?;
     let upstream = Upstream { id: "app-1".into(), address: Address::Tcp(upstream) };
     edge.upstreams(BTreeMap::from([("app".to_owned(), vec![upstream])]));
     signals().next().await;

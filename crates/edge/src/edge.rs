@@ -1,6 +1,6 @@
 //! The edge as its owner sees it: started once, told what to serve, asked how it is.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -216,12 +216,8 @@ impl Edge {
         let table = self.inner.shared.table.load();
         let has_upstream =
             |service: &String| table.services.get(service).is_some_and(|upstreams| !upstreams.is_empty());
-        let mut without: Vec<String> = table
-            .routes
-            .iter()
-            .map(|known| known.route.service.clone())
-            .filter(|service| !has_upstream(service))
-            .collect();
+        let routed = table.routes.iter().flat_map(|known| known.route.services().map(str::to_owned));
+        let mut without: Vec<String> = routed.filter(|service| !has_upstream(service)).collect();
         without.sort();
         without.dedup();
         Health {
@@ -288,10 +284,15 @@ impl Edge {
 
 impl Registry {
     fn route(&mut self, route: Route, cores: usize) -> TableRoute {
-        let key = (route.service.clone(), route.name.clone());
-        let fresh = || Arc::new(RouteCells::new(&route.service, &route.name, cores));
-        let cells = Arc::clone(self.routes.entry(key).or_insert_with(fresh));
-        TableRoute { route: Arc::new(route), cells }
+        let mut services: Vec<&str> = route.services().collect();
+        if services.is_empty() {
+            services.push("");
+        }
+        let cells = services.into_iter().map(|service| {
+            let fresh = || Arc::new(RouteCells::new(service, &route.name, cores));
+            Arc::clone(self.routes.entry((service.to_owned(), route.name.clone())).or_insert_with(fresh))
+        });
+        TableRoute { cells: cells.collect(), route: Arc::new(route) }
     }
 
     fn upstream(&mut self, service: &str, upstream: Upstream, cores: usize) -> TableUpstream {
@@ -301,7 +302,12 @@ impl Registry {
     }
 
     fn forget_routes(&mut self, routes: &[TableRoute]) {
-        self.routes.retain(|_, cells| routes.iter().any(|known| Arc::ptr_eq(&known.cells, cells)));
+        let used: HashSet<(&str, &str)> = routes
+            .iter()
+            .flat_map(|known| &known.cells)
+            .map(|cells| (cells.service.as_str(), cells.route.as_str()))
+            .collect();
+        self.routes.retain(|(service, route), _| used.contains(&(service.as_str(), route.as_str())));
     }
 
     /// Those that are gone and idle. One that is still busy is asked about until it no longer is.

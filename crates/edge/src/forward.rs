@@ -23,6 +23,8 @@ use crate::host;
 use crate::link::Link;
 use crate::record::{Head, Record};
 use crate::respond::{self, Asker, Refusal};
+use crate::route::Question;
+use crate::settings::{Action, Forward};
 use crate::table::RouteView;
 use crate::tunnel::Tunnel;
 use crate::upstream::Seat;
@@ -47,7 +49,8 @@ pub(crate) async fn answer(
     let passed = match found {
         Ok((authority, route)) => {
             record.route(&route);
-            let journey = Journey { core: &core, client: &client, pace: &pace, route: &route, id: &id };
+            let Action::Forward(forward) = &route.route.action;
+            let journey = Journey { core: &core, client: &client, pace: &pace, route: &route, forward, id: &id };
             journey.pass(parts, incoming, &authority, record).await
         }
         Err(refusal) => Err((refusal, record)),
@@ -81,7 +84,7 @@ fn find_route(core: &Core, client: &Client, parts: &Parts) -> Result<Found, Refu
     admit::check_method(&parts.method)?;
     let authority = admit::find_authority(parts)?;
     let host = host::normalise(authority.to_str().map_err(|_| Refusal::HOST)?).map_err(|_| Refusal::HOST)?;
-    let route = core.view.find(&host, parts.uri.path()).ok_or(Refusal::NO_ROUTE)?;
+    let route = core.view.find(&Question::of(&host, parts)).ok_or(Refusal::NO_ROUTE)?;
     admit::check_declared_length(&parts.headers, route.route.body_max)?;
     Ok((authority, route))
 }
@@ -96,6 +99,7 @@ struct Journey<'a> {
     client: &'a Client,
     pace: &'a Rc<Pace>,
     route: &'a Rc<RouteView>,
+    forward: &'a Forward,
     id: &'a HeaderValue,
 }
 
@@ -148,7 +152,7 @@ impl Journey<'_> {
             return Upload::Empty;
         }
         let route = &self.route.route;
-        let meter = Rc::new(Meter::new(route.body_max, Rc::clone(self.pace), route.timeout));
+        let meter = Rc::new(Meter::new(route.body_max, Rc::clone(self.pace), self.forward.timeout));
         record.measure(&meter);
         Upload::Stream { incoming, meter }
     }

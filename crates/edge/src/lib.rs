@@ -56,6 +56,6 @@ pub use crate::edge::{Edge, Health};
 pub use crate::error::{EdgeError, Owner};
 pub use crate::listen::owner_of_port;
 pub use crate::settings::{
-    AccessLog, Address, Balance, Bound, CertificateFiles, Frame, Headers, InFlight, Network, Port, Route, Settings,
-    Upstream,
+    AccessLog, Action, Address, Balance, Bound, CertificateFiles, Condition, Forward, Frame, Headers, InFlight,
+    Network, PathMatch, Port, Route, Settings, Target, Upstream, Wanted,
 };

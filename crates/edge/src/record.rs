@@ -214,10 +214,10 @@ impl Record {
     }
 
     fn write_outcome(&self, line: &mut Vec<u8>, duration: Duration) {
-        let route = self.route.as_ref().map(|route| &route.route);
+        let route = self.route.as_ref().map(|route| &route.cells);
         for (key, value) in [
             (&b",\"service\":\""[..], route.map_or("", |route| &route.service)),
-            (b"\",\"route\":\"", route.map_or("", |route| &route.name)),
+            (b"\",\"route\":\"", route.map_or("", |route| &route.route)),
             (b"\",\"replica\":\"", self.replica.as_ref().map_or("", |replica| &replica.id)),
         ] {
             line.extend_from_slice(key);

@@ -4,6 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod route;
+
+pub use route::{Action, Condition, Forward, PathMatch, Route, Target, Wanted};
+
 /// Everything that does not change while the edge runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -112,27 +116,6 @@ impl Network {
             _ => false,
         }
     }
-}
-
-/// Which requests go to which service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// The route's name, unique; a label of its metrics.
-    pub name: String,
-    /// `shop.example.com`, `*.example.com`, or `None` for any host.
-    pub host: Option<String>,
-    /// A path prefix by segment: `/api` matches `/api` and `/api/x`, not `/apix`.
-    pub path: String,
-    /// The service whose upstreams answer.
-    pub service: String,
-    /// How an upstream is chosen.
-    pub balance: Balance,
-    /// How long the upstream may take to begin its answer.
-    pub timeout: Duration,
-    /// The largest request body, in bytes.
-    pub body_max: u64,
-    /// What its answers carry beside what the app says.
-    pub answer_headers: Headers,
 }
 
 /// What answers carry beside what the app says, and what they never carry. Names and values are checked by whoever

@@ -3,15 +3,15 @@
 //! The control plane builds an immutable [`Table`] with a new generation and publishes it; each core takes it into
 //! its own [`View`] and then says so. Requests look only at their core's view.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::metrics::{RouteCells, UpstreamCells};
 use crate::respond::AnswerHeaders;
-use crate::route::RouteIndex;
-use crate::settings::{Route, Upstream as UpstreamSettings};
+use crate::route::{Question, RouteIndex};
+use crate::settings::{Action, Route, Upstream as UpstreamSettings};
 use crate::upstream::{Service, Upstream};
 
 /// Routes and upstreams, as of one generation.
@@ -26,7 +26,8 @@ pub(crate) struct Table {
 #[derive(Clone)]
 pub(crate) struct TableRoute {
     pub(crate) route: Arc<Route>,
-    pub(crate) cells: Arc<RouteCells>,
+    /// One for each service of the route, in its order; a single one without a service's name if it has none.
+    pub(crate) cells: Vec<Arc<RouteCells>>,
 }
 
 #[derive(Clone)]
@@ -35,7 +36,7 @@ pub(crate) struct TableUpstream {
     pub(crate) cells: Arc<UpstreamCells>,
 }
 
-/// A route, as one core knows it.
+/// A route and, where it forwards, one of its services, as one core knows them.
 pub(crate) struct RouteView {
     pub(crate) route: Arc<Route>,
     pub(crate) cells: Arc<RouteCells>,
@@ -44,19 +45,38 @@ pub(crate) struct RouteView {
     pub(crate) answer: AnswerHeaders,
 }
 
+/// The services of one route, and how many requests chose among them.
+struct Choices {
+    views: Vec<Rc<RouteView>>,
+    turn: Cell<u64>,
+}
+
+impl Choices {
+    fn next(&self) -> Option<Rc<RouteView>> {
+        let first = self.views.first()?;
+        if self.views.len() == 1 {
+            return Some(Rc::clone(first));
+        }
+        let turn = self.turn.get();
+        self.turn.set(turn.wrapping_add(1));
+        let Action::Forward(forward) = &first.route.action;
+        self.views.get(forward.choose(turn)).cloned()
+    }
+}
+
 /// One core's routes and services.
 #[derive(Default)]
 pub(crate) struct View {
     index: RefCell<Arc<RouteIndex>>,
-    routes: RefCell<Vec<Rc<RouteView>>>,
+    routes: RefCell<Vec<Choices>>,
     services: RefCell<HashMap<String, Rc<Service>>>,
 }
 
 impl View {
-    /// The route for `host` (normalised) and `path`.
-    pub(crate) fn find(&self, host: &str, path: &str) -> Option<Rc<RouteView>> {
-        let number = self.index.borrow().find(host, path)?;
-        self.routes.borrow().get(number).cloned()
+    /// The route for a request, and the service whose turn it is.
+    pub(crate) fn find(&self, question: &Question<'_>) -> Option<Rc<RouteView>> {
+        let number = self.index.borrow().find(question)?;
+        self.routes.borrow().get(number)?.next()
     }
 
     /// Makes the view what the table says. Upstreams that stay keep their connections; those that go are closed when
@@ -64,21 +84,23 @@ impl View {
     pub(crate) fn take(&self, table: &Table, core: usize) {
         let mut services = self.services.borrow_mut();
         services.retain(|name, service| {
-            let stays =
-                table.services.contains_key(name) || table.routes.iter().any(|known| &known.route.service == name);
+            let is_routed = |known: &TableRoute| known.route.services().any(|routed| routed == name);
+            let stays = table.services.contains_key(name) || table.routes.iter().any(is_routed);
             if !stays {
                 service.replace(Vec::new());
             }
             stays
         });
-        for known in table.routes.iter() {
-            services.entry(known.route.service.clone()).or_insert_with(|| Rc::new(Service::new(core)));
+        for service in table.routes.iter().flat_map(|known| known.route.services()) {
+            if !services.contains_key(service) {
+                services.insert(service.to_owned(), Rc::new(Service::new(core)));
+            }
         }
         for (name, service) in services.iter() {
             let wanted = table.services.get(name).map_or(&[][..], Vec::as_slice);
             service.replace(wanted.iter().map(|wanted| keep_or_make(service, wanted, core)).collect());
         }
-        self.routes.replace(table.routes.iter().map(|known| Rc::new(view_of(known, &services))).collect());
+        self.routes.replace(table.routes.iter().map(|known| choices(known, &services)).collect());
         self.index.replace(Arc::clone(&table.index));
     }
 
@@ -89,10 +111,13 @@ impl View {
     }
 }
 
-fn view_of(known: &TableRoute, services: &HashMap<String, Rc<Service>>) -> RouteView {
-    let service = services.get(&known.route.service).cloned().unwrap_or_else(|| Rc::new(Service::new(0)));
-    let answer = AnswerHeaders::new(&known.route.answer_headers);
-    RouteView { route: Arc::clone(&known.route), cells: Arc::clone(&known.cells), service, answer }
+fn choices(known: &TableRoute, services: &HashMap<String, Rc<Service>>) -> Choices {
+    let view = |cells: &Arc<RouteCells>| {
+        let service = services.get(&cells.service).cloned().unwrap_or_else(|| Rc::new(Service::new(0)));
+        let answer = AnswerHeaders::new(&known.route.answer_headers);
+        Rc::new(RouteView { route: Arc::clone(&known.route), cells: Arc::clone(cells), service, answer })
+    };
+    Choices { views: known.cells.iter().map(view).collect(), turn: Cell::new(0) }
 }
 
 fn keep_or_make(service: &Service, wanted: &TableUpstream, core: usize) -> Rc<Upstream> {

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use prumo_edge::{AccessLog, Address, Balance, Network, Upstream};
-use site::{App, Site, eventually, reply_with};
+use site::{App, Site, eventually, forward, reply_with};
 
 /// Goal: one client connection carries many requests, over one upstream connection.
 #[test]
@@ -226,7 +226,7 @@ fn notices_closed_idle_connections() {
 /// Goal: a service without upstreams answers 503 with Retry-After after a short wait, and nothing of the inside.
 #[test]
 fn refuses_when_there_is_no_upstream() {
-    let site = Site::start_with(|_| {}, |route| route.timeout = Duration::from_millis(200));
+    let site = Site::start_with(|_| {}, |route| forward(route).timeout = Duration::from_millis(200));
     let start = Instant::now();
     let answer = site.get("/");
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("2")));
@@ -326,7 +326,7 @@ fn gives_up_on_a_silent_upstream() {
         std::thread::sleep(Duration::from_secs(2));
         false
     });
-    let site = Site::start_with(|_| {}, |route| route.timeout = Duration::from_millis(300));
+    let site = Site::start_with(|_| {}, |route| forward(route).timeout = Duration::from_millis(300));
     site.serve(&[app.upstream("one")]);
     let start = Instant::now();
     assert_eq!(site.get("/").status, 504);
@@ -449,7 +449,7 @@ fn balances() {
         true
     });
     let quick = App::named("quick");
-    let site = Site::start_with(|_| {}, |route| route.balance = Balance::LeastConnections);
+    let site = Site::start_with(|_| {}, |route| forward(route).balance = Balance::LeastConnections);
     site.serve(&[slow.upstream("slow"), quick.upstream("quick")]);
     std::thread::scope(|scope| {
         // One of the first two lands on the slow one and stays there.
@@ -489,9 +489,8 @@ fn routes_by_host_and_path() {
     let route = |name: &str, host: Option<&str>, path: &str, service: &str| prumo_edge::Route {
         name: name.into(),
         host: host.map(str::to_owned),
-        path: path.into(),
-        service: service.into(),
-        ..site::any_route()
+        path: prumo_edge::PathMatch::Prefix(path.into()),
+        ..prumo_edge::Route::to(service)
     };
     site.edge
         .routes(vec![route("shop", Some("shop.test"), "/", "shop"), route("api", Some("shop.test"), "/api", "api")])

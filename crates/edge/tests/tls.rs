@@ -23,7 +23,7 @@ use prumo_edge::{CertificateFiles, EdgeError, Port, Settings};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use site::{App, Site, reply_with};
+use site::{App, Site, forward, reply_with};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 fn with_tls(settings: &mut Settings) {
@@ -32,7 +32,7 @@ fn with_tls(settings: &mut Settings) {
 
 /// Requests that find no upstream fail at once: only the handshake is looked at.
 fn impatient(route: &mut prumo_edge::Route) {
-    route.timeout = std::time::Duration::ZERO;
+    forward(route).timeout = std::time::Duration::ZERO;
 }
 
 fn client_config(authority: &Path, protocols: &[&[u8]]) -> Arc<ClientConfig> {
@@ -216,7 +216,7 @@ fn http2_streams_time_out_alone() {
         reply_with(stream, b"quick");
         true
     });
-    let site = Site::start_with(with_tls, |route| route.timeout = std::time::Duration::from_millis(300));
+    let site = Site::start_with(with_tls, |route| forward(route).timeout = std::time::Duration::from_millis(300));
     site.serve(&[app.upstream("one")]);
     let address = site.http();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -13,7 +13,7 @@ use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
 
 use prumo_edge::InFlight;
-use site::{App, Site, Wire, eventually};
+use site::{App, Site, Wire, eventually, forward};
 
 const UPGRADE: &[u8] = b"GET /ws HTTP/1.1\r\nHost: a.test\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
@@ -78,7 +78,7 @@ fn carries_a_web_socket() {
         settings.body_timeout = Duration::from_millis(200);
         settings.header_timeout = Duration::from_millis(200);
     };
-    let site = Site::start_with(short, |route| route.timeout = Duration::from_millis(200));
+    let site = Site::start_with(short, |route| forward(route).timeout = Duration::from_millis(200));
     site.serve(&[app.upstream("one")]);
     let mut wire = open(&site);
     assert_eq!(site.edge.in_flight("one"), InFlight { requests: 0, tunnels: 1 });

@@ -5,7 +5,7 @@ use std::fmt::Display;
 
 use prumo_api::ask::{Change, PlanReport};
 use prumo_config::value::duration::show;
-use prumo_config::{Admin, Certificate, Config, Edge, Rate, Route, Site, Size};
+use prumo_config::{Action, Admin, Certificate, Config, Edge, Rate, Route, Site, Size, Target};
 use prumo_run::{Check, ServiceSpec, Serving, Value};
 
 /// The changes from what runs to what the file says: services as run has them, the rest as it was last applied.
@@ -62,8 +62,8 @@ fn service(name: &str, old: Option<&Serving>, new: Option<&ServiceSpec>) -> Opti
 fn route(name: &str, old: Option<&Route>, new: Option<&Route>) -> Option<Change> {
     let subject = format!("route {name}");
     match (old, new) {
-        (None, Some(new)) => Some(Change { sign: '+', subject, details: vec![format!("to {}", new.to)] }),
-        (Some(old), None) => Some(Change { sign: '-', subject, details: vec![format!("to {}", old.to)] }),
+        (None, Some(new)) => Some(Change { sign: '+', subject, details: vec![action_in_words(&new.action)] }),
+        (Some(old), None) => Some(Change { sign: '-', subject, details: vec![action_in_words(&old.action)] }),
         (Some(old), Some(new)) => changed(subject, &route_fields(old), &route_fields(new)),
         (None, None) => None,
     }
@@ -127,14 +127,33 @@ fn service_fields(service: &ServiceSpec) -> Fields {
 }
 
 fn route_fields(route: &Route) -> Fields {
-    named([
+    let mut fields = named([
         ("host", or_none(route.host.as_ref())),
         ("path", route.path.clone()),
-        ("to", route.to.clone()),
-        ("balance", word(&route.balance)),
-        ("timeout", show(route.timeout)),
         ("body_max", route.body_max.to_string()),
-    ])
+    ]);
+    let Action::Forward(forward) = &route.action;
+    fields.extend(named([
+        ("to", targets_in_words(&forward.to)),
+        ("balance", word(&forward.balance)),
+        ("timeout", show(forward.timeout)),
+    ]));
+    fields
+}
+
+fn action_in_words(action: &Action) -> String {
+    let Action::Forward(forward) = action;
+    format!("to {}", targets_in_words(&forward.to))
+}
+
+/// `api`, or `api 90, canary 10`.
+fn targets_in_words(targets: &[Target]) -> String {
+    match targets {
+        [one] => one.service.clone(),
+        several => {
+            several.iter().map(|target| format!("{} {}", target.service, target.weight)).collect::<Vec<_>>().join(", ")
+        }
+    }
 }
 
 fn edge_fields(edge: &Edge) -> Fields {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use prumo_api::ask::{Finished, PlanReport};
 use prumo_api::{Refusal, RefusalKind, Tokens};
 use prumo_clock::{Clock, Moment, Timestamp};
-use prumo_config::Config;
+use prumo_config::{Action, Config, Route, Service};
 use prumo_drain::Stage;
 use prumo_edge::Edge;
 use prumo_ledger::{Entry, Ledger, LedgerError};
@@ -175,8 +175,7 @@ impl Site {
         self.record("signal", "reload", "routes", "").await?;
         let mut next = (*self.config()).clone();
         // Only routes to services that run: a route to nothing would answer 503.
-        let routes = reading.config.routes.into_iter().filter(|route| next.services.contains_key(&route.to));
-        next.routes = routes.collect();
+        next.routes = reading.config.routes.iter().filter_map(|route| to_running(route, &next.services)).collect();
         self.apply_front(next)?;
         self.note_file(None);
         Ok(())
@@ -414,9 +413,23 @@ fn overlay(running: &Config, file: &Config, chosen: &BTreeSet<String>) -> Config
     let mut next = running.clone();
     let taken = file.services.iter().filter(|(name, _)| chosen.contains(*name));
     next.services.extend(taken.map(|(name, service)| (name.clone(), service.clone())));
-    next.routes.retain(|route| !chosen.contains(&route.to));
-    next.routes.extend(file.routes.iter().filter(|route| chosen.contains(&route.to)).cloned());
+    let is_chosen = |route: &Route| route.services().any(|service| chosen.contains(service));
+    let taken: Vec<Route> = file.routes.iter().filter(|route| is_chosen(route)).cloned().collect();
+    next.routes.retain(|route| !is_chosen(route));
+    next.routes.extend(taken.iter().filter_map(|route| to_running(route, &next.services)));
+    // Where two routes tie, their order counts: the file's.
+    let place = |route: &Route| file.routes.iter().position(|other| other.name == route.name);
+    next.routes.sort_by_key(|route| place(route).unwrap_or(usize::MAX));
     next
+}
+
+/// The route without the services that do not run yet; none if it would lead nowhere.
+fn to_running(route: &Route, running: &BTreeMap<String, Service>) -> Option<Route> {
+    let mut route = route.clone();
+    let Action::Forward(forward) = &mut route.action;
+    forward.to.retain(|target| running.contains_key(&target.service));
+    let leads_somewhere = forward.to.iter().any(|target| target.weight > 0);
+    leads_somewhere.then_some(route)
 }
 
 fn no_such_service(name: &str, config: &Config) -> Refusal {

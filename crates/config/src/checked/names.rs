@@ -39,6 +39,15 @@ impl Kind for ServiceName {
 }
 
 impl Reader<'_> {
+    /// Whether the file has this service; if not, says so.
+    pub(super) fn check_service_exists(&mut self, name: &str, span: Range<usize>) -> bool {
+        let exists = !self.is_whole() || self.services().contains(name);
+        if !exists {
+            self.report_no_service(name, span);
+        }
+        exists
+    }
+
     /// Names the route or table that is wrong, because a service is most often mistyped far from its definition.
     fn report_no_service(&mut self, written: &str, span: Range<usize>) {
         let message = format!("{} names service `{}`, which does not exist", self.here(), shown_key(written));

@@ -3,10 +3,31 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use toml::de::DeValue;
+
 use super::{Reader, Section};
 use crate::resolved::{Listen, Port};
-use crate::settings::{Certificate, Edge, HealthTable, Restart, Root, RouteTable, ServiceTable};
+use crate::settings::{Certificate, Edge, HealthTable, Restart, Root, RouteTable, ServiceTable, Setting};
 use crate::value::duration;
+
+/// Exactly one of the keys that a table chooses between. One that cannot be read was meant all the same.
+pub(crate) fn one_of(section: &Section<'_>, reader: &mut Reader<'_>) {
+    let choices = section.definition.one_of;
+    let given: Vec<&str> = choices.iter().copied().filter(|key| section.table.contains_key(*key)).collect();
+    match (given.as_slice(), choices) {
+        ([], [first, ..]) if reader.is_whole() => {
+            let keys: Vec<String> = choices.iter().map(|key| format!("`{key}`")).collect();
+            let message = format!("{} needs the key {}", reader.here(), keys.join(" or "));
+            let example = section.definition.setting(first).map(Setting::for_example).unwrap_or_default();
+            reader.report(section.place(""), message, example);
+        }
+        ([first, .., last], _) => {
+            let message = format!("{} has both `{first}` and `{last}`", reader.here());
+            reader.report(section.place(last), message, "each does something else with it: keep one of the two");
+        }
+        _ => {}
+    }
+}
 
 /// At most one check, settings that fit it, and times that fit each other.
 pub(crate) fn health(health: &HealthTable, section: &Section<'_>, reader: &mut Reader<'_>) {
@@ -141,10 +162,15 @@ pub(crate) fn site(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) 
 fn routes_reach_listeners(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) {
     let routes = section.table.get("route").and_then(|node| node.get_ref().as_array());
     for to in routes.into_iter().flatten().filter_map(|route| route.get_ref().get("to")) {
-        let name = to.get_ref().as_str().unwrap_or_default();
-        if root.service.get(name).is_some_and(|service| service.listen == Listen::Nothing) {
-            let message = format!("service `{name}` has `listen = \"nothing\"`, so no route can lead to it");
-            reader.report(to.span(), message, format!("route to another service, or let `{name}` listen"));
+        let named: Vec<(&str, Range<usize>)> = match to.get_ref() {
+            DeValue::Table(table) => table.keys().map(|name| (&**name.get_ref(), name.span())).collect(),
+            value => vec![(value.as_str().unwrap_or_default(), to.span())],
+        };
+        for (name, span) in named {
+            if root.service.get(name).is_some_and(|service| service.listen == Listen::Nothing) {
+                let message = format!("service `{name}` has `listen = \"nothing\"`, so no route can lead to it");
+                reader.report(span, message, format!("route to another service, or let `{name}` listen"));
+            }
         }
     }
 }

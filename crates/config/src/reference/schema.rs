@@ -38,6 +38,10 @@ pub(crate) fn table(definition: &TableDefinition) -> Value {
     if !required.is_empty() {
         schema["required"] = json!(required);
     }
+    if !definition.one_of.is_empty() {
+        let choices = definition.one_of.iter().map(|key| json!({ "required": [key] }));
+        schema["oneOf"] = choices.collect();
+    }
     schema
 }
 
@@ -68,6 +72,7 @@ fn drop_required(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
             object.remove("required");
+            object.remove("oneOf");
             object.values_mut().for_each(drop_required);
         }
         Value::Array(items) => items.iter_mut().for_each(drop_required),

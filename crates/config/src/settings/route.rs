@@ -4,13 +4,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{kind, optional, table};
-use crate::checked::{FilePath, Host, PathPrefix, ServiceName, Text, rules};
-use crate::resolved::Balance;
+use crate::checked::{FilePath, Host, PathPrefix, Targets, Text, rules};
+use crate::resolved::{Balance, Target};
 use crate::value::Size;
 
 table! {
     /// Which requests go to which service. The most exact host wins, then the longest path.
-    pub(crate) struct RouteTable as "route", "[[route]]", check rules::route {
+    pub(crate) struct RouteTable as "route", "[[route]]", one of "to", check rules::route {
         /// A name for logs and metrics.
         name: Option<String> as Option<Text>,
             because "Without it, host and path name the route.",
@@ -23,8 +23,8 @@ table! {
         path: String as PathPrefix = "/",
             because "Most hosts have one service for all their paths.",
             example "/api";
-        /// The service that answers.
-        to: String as ServiceName,
+        /// The service that answers, or several with the share of requests that each gets.
+        to: Option<Vec<Target>> as Option<Targets>,
             because "It is required: a route leads somewhere.",
             example "api";
         /// How a replica is chosen: "round_robin" for one after the other, "least_connections" for the least busy.

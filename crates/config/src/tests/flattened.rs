@@ -39,8 +39,20 @@ pub(super) fn flatten(config: &Config) -> BTreeMap<String, String> {
 
 /// Structs whose name adds nothing to the name of the field.
 fn is_struct(kind: &str) -> bool {
-    let noise =
-        ["Config", "Site", "Service", "Health", "Stop", "Restart", "Route", "Certificate", "Edge", "Admin", "Some"];
+    let noise = [
+        "Config",
+        "Site",
+        "Service",
+        "Health",
+        "Stop",
+        "Restart",
+        "Route",
+        "Target",
+        "Certificate",
+        "Edge",
+        "Admin",
+        "Some",
+    ];
     noise.contains(&kind.trim())
 }
 

@@ -36,7 +36,7 @@ impl Journey<'_> {
     /// Asks upstreams until one answers, or none can be asked without risking that a request is served twice.
     pub(super) async fn ask(&self, mut request: Request<Upload>, record: &mut Record) -> Result<Asked, Refusal> {
         let mut attempts = Attempts::new(record.started());
-        let wish = Wish::new(self.route.route.balance);
+        let wish = Wish::new(self.forward.balance);
         loop {
             let mut seat = self.find_seat(&wish, &mut attempts).await?;
             record.choose(&seat.upstream);
@@ -81,7 +81,7 @@ impl Journey<'_> {
     /// The limit that now counts: the client's for sending the body, or the upstream's for beginning its answer.
     fn start_clock(&self, request: &Request<Upload>) {
         if request.body().is_end_stream() {
-            self.pace.await_answer(self.route.route.timeout);
+            self.pace.await_answer(self.forward.timeout);
         } else {
             self.pace.enter(Phase::Upload);
         }
@@ -94,7 +94,6 @@ impl Journey<'_> {
     /// A seat at an upstream; waits a little while the service has none.
     async fn find_seat(&self, wish: &Wish, attempts: &mut Attempts) -> Result<Seat, Refusal> {
         self.pace.enter(Phase::Upstream);
-        let route = &self.route.route;
         let mut waiting = None;
         loop {
             let now = self.core.clock.now();
@@ -103,7 +102,7 @@ impl Journey<'_> {
                 Err(NoSeat::Nobody) => {}
             }
             // All were tried, or there are none. A wait that began under load stays bounded by the first.
-            let left = (attempts.started + WAIT_MAX.min(route.timeout)).since(now);
+            let left = (attempts.started + WAIT_MAX.min(self.forward.timeout)).since(now);
             if left.is_zero() || self.core.stopping.is_stopping() {
                 return Err(Refusal::NO_UPSTREAM);
             }

@@ -18,7 +18,7 @@ use std::time::{Duration, Instant};
 
 use prumo_clock::Clock;
 use prumo_drain::{Drain, Stage};
-use prumo_edge::{Address, Balance, Edge, InFlight, Port, Route, Settings, Upstream};
+use prumo_edge::{Action, Address, Edge, Forward, InFlight, Port, Route, Settings, Upstream};
 
 /// An edge with the service `app` behind every host and path.
 pub struct Site {
@@ -100,16 +100,15 @@ impl Drop for Site {
 }
 
 pub fn any_route() -> Route {
-    Route {
-        name: "all".into(),
-        host: None,
-        path: "/".into(),
-        service: "app".into(),
-        balance: Balance::RoundRobin,
-        timeout: Duration::from_secs(10),
-        body_max: 64 << 20,
-        answer_headers: prumo_edge::Headers::default(),
-    }
+    let mut route = Route::to("app");
+    forward(&mut route).timeout = Duration::from_secs(10);
+    route
+}
+
+/// How a route's service is asked.
+pub fn forward(route: &mut Route) -> &mut Forward {
+    let Action::Forward(forward) = &mut route.action;
+    forward
 }
 
 pub fn eventually(what: &str, is_so: impl Fn() -> bool) {

@@ -34,19 +34,30 @@ pub(crate) fn routes(config: &config::Config) -> Vec<edge::Route> {
 }
 
 fn route(route: &config::Route) -> edge::Route {
+    let action = match &route.action {
+        config::Action::Forward(to) => edge::Action::Forward(forward(to)),
+    };
     edge::Route {
-        name: route.name.clone(),
         host: route.host.clone(),
-        path: route.path.clone(),
-        service: route.to.clone(),
-        balance: match route.balance {
+        path: edge::PathMatch::Prefix(route.path.clone()),
+        body_max: route.body_max.bytes(),
+        ..edge::Route::new(&route.name, action)
+    }
+}
+
+fn forward(forward: &config::Forward) -> edge::Forward {
+    edge::Forward {
+        to: forward.to.iter().map(target).collect(),
+        balance: match forward.balance {
             config::Balance::RoundRobin => edge::Balance::RoundRobin,
             config::Balance::LeastConnections => edge::Balance::LeastConnections,
         },
-        timeout: route.timeout,
-        body_max: route.body_max.bytes(),
-        answer_headers: edge::Headers::default(),
+        timeout: forward.timeout,
     }
+}
+
+fn target(target: &config::Target) -> edge::Target {
+    edge::Target { service: target.service.clone(), weight: target.weight }
 }
 
 fn port(port: config::Port) -> edge::Port {

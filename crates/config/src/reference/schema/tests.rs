@@ -8,7 +8,7 @@ fn strict() {
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(service["additionalProperties"], false);
     assert_eq!(service["required"], json!(["run"]));
-    assert_eq!(schema["properties"]["route"]["items"]["required"], json!(["to"]));
+    assert_eq!(schema["properties"]["route"]["items"]["oneOf"], json!([{ "required": ["to"] }]));
     assert_eq!(schema["required"], json!(["service"]));
     let overlay = &schema["$defs"]["overlay"];
     assert_eq!(overlay["additionalProperties"], false);
