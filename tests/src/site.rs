@@ -168,6 +168,23 @@ impl Site {
         ServiceStatus::find(&said.out, service)
     }
 
+    /// Which release of a service the ledger says is serving, asked of a copy while prumo does not run.
+    pub fn serving_release(&self, service: &str) -> Option<u64> {
+        assert!(self.up.is_none(), "prumo writes to the ledger while it runs");
+        let folder = tempfile::tempdir().unwrap();
+        // A copy, so that the recovery of the original is left to prumo.
+        for name in ["ledger.db", "ledger.db-wal"] {
+            let original = self.state().join(name);
+            if original.exists() {
+                fs::copy(original, folder.path().join(name)).unwrap();
+            }
+        }
+        let ledger = rusqlite::Connection::open(folder.path().join("ledger.db")).unwrap();
+        let query = "SELECT serving_release FROM run_service WHERE name = ?1";
+        let serving: Option<u32> = ledger.query_row(query, [service], |row| row.get(0)).unwrap();
+        serving.map(u64::from)
+    }
+
     /// Runs a command of prumo to its end.
     pub fn prumo(&self, arguments: &[&str]) -> Said {
         self.prumo_with_input(arguments, "")

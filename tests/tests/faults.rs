@@ -153,7 +153,7 @@ fn a_gigabyte_of_output_is_bounded() {
     site.up();
     site.await_healthy("web");
     let users = users_of(&site);
-    let printed = eventually(Duration::from_secs(50), || {
+    let printed = eventually(Duration::from_secs(100), || {
         site.prumo(&["logs", "beast", "-n", "1"]).out.contains("printed 1000000000 bytes")
     });
     assert!(printed, "the last line never came\n{}", site.story());

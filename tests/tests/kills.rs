@@ -149,10 +149,10 @@ struct Kill<'a> {
 }
 
 impl Kill<'_> {
-    /// Until users meet the new release, nobody has told the replicas of the old one to leave.
+    /// Until the ledger says that users meet the new release, nobody has told the replicas of the old one to leave. The
+    /// ledger is asked and not the deploy: what that had still to say died with prumo.
     fn replicas_serve_without_prumo(&self, before: &ServiceStatus) {
-        let step = last_step(self.said);
-        if step == "done" || FROM_THE_SHIFT_ON.contains(&step.as_str()) {
+        if self.site.serving_release("web") != before.release {
             return;
         }
         let addresses: Vec<SocketAddr> = before.replicas.iter().filter_map(|replica| replica.address).collect();

@@ -5,7 +5,7 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Method, Version};
+use http::{Method, Uri, Version};
 
 use crate::respond::Refusal;
 
@@ -25,6 +25,16 @@ pub(crate) fn check_method(method: &Method) -> Result<(), Refusal> {
         Method::TRACE | Method::CONNECT => Err(Refusal::METHOD),
         _ => Ok(()),
     }
+}
+
+/// Refuses targets that belong to another kind of server: `*`, `host:port`, and URLs of other protocols.
+pub(crate) fn check_target(uri: &Uri) -> Result<(), Refusal> {
+    let is_ours = match (uri.scheme_str(), uri.authority()) {
+        (None, None) => uri.path().starts_with('/'),
+        (Some("http" | "https"), Some(_)) => true,
+        _ => false,
+    };
+    if is_ours { Ok(()) } else { Err(Refusal::FRAMING) }
 }
 
 /// The host with its port as the client wrote it: from the request line or `:authority` when it has one, else from the

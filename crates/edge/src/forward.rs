@@ -82,6 +82,7 @@ fn find_route(core: &Core, client: &Client, parts: &Parts) -> Result<Found, Refu
         return Err(Refusal::FRAMING);
     }
     admit::check_method(&parts.method)?;
+    admit::check_target(&parts.uri)?;
     let authority = admit::find_authority(parts)?;
     let host = host::normalise(authority.to_str().map_err(|_| Refusal::HOST)?).map_err(|_| Refusal::HOST)?;
     let route = core.view.find(&Question::of(&host, parts)).ok_or(Refusal::NO_ROUTE)?;

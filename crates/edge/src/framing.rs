@@ -69,10 +69,17 @@ pub(crate) fn judge(head: &[u8]) -> Option<bool> {
         if line.is_empty() && !first {
             return Some(is_safe && lengths + encodings <= 1);
         }
-        if !first {
+        if first {
+            // A parser that drops what follows would route on less than it forwards.
+            is_safe &= !line.contains(&b'#');
+        } else {
             is_safe &= !matches!(line.first(), Some(b' ' | b'\t'));
             lengths += usize::from(is_named(line, b"content-length"));
-            encodings += usize::from(is_named(line, b"transfer-encoding"));
+            if is_named(line, b"transfer-encoding") {
+                encodings += 1;
+                // Any other coding, or a list, would have to be undone by somebody, and not everybody does.
+                is_safe &= line["transfer-encoding:".len()..].trim_ascii().eq_ignore_ascii_case(b"chunked");
+            }
         }
         first = false;
     }

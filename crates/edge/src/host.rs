@@ -41,7 +41,8 @@ fn without_port(authority: &str) -> Result<&str, BadHost> {
 fn check_port(port: &str) -> Result<(), BadHost> {
     let digits = port.strip_prefix(':').unwrap_or(port);
     let lone_digits = !port.is_empty() && !port.starts_with(':');
-    if lone_digits || digits.len() > 5 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
+    let is_port = || digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<u16>().is_ok();
+    if lone_digits || !(digits.is_empty() || is_port()) {
         return Err(BadHost);
     }
     Ok(())

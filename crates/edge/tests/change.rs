@@ -97,9 +97,9 @@ fn stops_gracefully() {
     busy.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     eventually("it is in flight", || site.edge.in_flight("one").requests == 1);
     let start = Instant::now();
-    let report = site.stop(Duration::from_secs(10));
-    assert!(start.elapsed() < Duration::from_secs(5));
+    let report = site.stop(Duration::from_secs(30));
     assert!(report.is_clean(), "{report:?}");
+    assert!(start.elapsed() < Duration::from_secs(25), "the stop waited for more than the request");
     let answer = busy.answer();
     assert_eq!((answer.text().as_str(), answer.header("connection")), ("finished", Some("close")));
     assert!(idle.is_closed());
@@ -114,8 +114,9 @@ fn silent_clients_do_not_hold_up_a_stop() {
     let mut silent = [site.connect(), Wire::connect(site.https())];
     eventually("both are accepted", || site.edge.report().connections == 2);
     let start = Instant::now();
-    let report = site.stop(Duration::from_secs(8));
-    assert!(report.is_clean() && start.elapsed() < Duration::from_secs(2), "{report:?}");
+    let report = site.stop(Duration::from_secs(30));
+    // Their header timeout is ten seconds: a stop that waited for it would take as long.
+    assert!(report.is_clean() && start.elapsed() < Duration::from_secs(8), "{report:?}");
     assert!(silent.iter_mut().all(Wire::is_closed));
     assert_eq!(site.edge.report().cores_living, 0);
 }
@@ -174,7 +175,7 @@ fn gone_upstreams_leave_the_metrics() {
 fn stops_at_the_deadline() {
     let site = Site::start();
     let app = App::start(|_, _| {
-        std::thread::sleep(Duration::from_secs(5));
+        std::thread::sleep(Duration::from_secs(30));
         false
     });
     site.serve(&[app.upstream("one")]);
@@ -183,8 +184,8 @@ fn stops_at_the_deadline() {
     eventually("it is in flight", || site.edge.in_flight("one").requests == 1);
     let start = Instant::now();
     let report = site.stop(Duration::from_millis(300));
-    assert!(start.elapsed() < Duration::from_secs(3));
     assert!(!report.is_clean());
+    assert!(start.elapsed() < Duration::from_secs(20), "the stop waited for the answer");
     assert!(busy.try_answer().is_none());
 }
 

@@ -10,8 +10,7 @@ mod site;
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use prumo_edge::{AccessLog, Address, Balance, Network, Upstream};
@@ -230,7 +229,7 @@ fn refuses_when_there_is_no_upstream() {
     let start = Instant::now();
     let answer = site.get("/");
     assert_eq!((answer.status, answer.header("retry-after")), (503, Some("2")));
-    assert!(start.elapsed() < Duration::from_secs(3));
+    assert!(start.elapsed() < Duration::from_secs(8), "it waits no longer than the route's timeout");
     assert!(!answer.text().contains("app"), "{}", answer.text());
     assert!(answer.text().contains(answer.header("x-request-id").unwrap()));
 }
@@ -294,15 +293,13 @@ fn cuts_slow_heads() {
     let mut wire = site.connect();
     let start = Instant::now();
     wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n");
-    let mut sent = 0;
-    while start.elapsed() < Duration::from_millis(250) {
+    // A drip until the answer is there; if it extended the time, it would never be.
+    while !wire.has_something_to_read() {
+        assert!(start.elapsed() < Duration::from_secs(20), "the drip extended its time");
         wire.try_send(b"X-Slow: 1\r\n");
-        sent += 1;
         std::thread::sleep(Duration::from_millis(50));
     }
-    assert!(sent > 1);
     assert_eq!(wire.answer().status, 408);
-    assert!(start.elapsed() < Duration::from_secs(3), "the drip did not extend its time");
     let mut silent = site.connect();
     assert!(silent.is_closed(), "a connection that says nothing is closed too");
 }
@@ -323,14 +320,14 @@ fn closes_idle_connections() {
 #[test]
 fn gives_up_on_a_silent_upstream() {
     let app = App::start(|_, _| {
-        std::thread::sleep(Duration::from_secs(2));
+        std::thread::sleep(Duration::from_secs(30));
         false
     });
     let site = Site::start_with(|_| {}, |route| forward(route).timeout = Duration::from_millis(300));
     site.serve(&[app.upstream("one")]);
     let start = Instant::now();
     assert_eq!(site.get("/").status, 504);
-    assert!(start.elapsed() < Duration::from_millis(1500));
+    assert!(start.elapsed() < Duration::from_secs(15), "it waited for the upstream");
     site.assert_nothing_in_flight("one");
 }
 
@@ -441,10 +438,10 @@ fn balances() {
     }
     assert_eq!(apps.each_ref().map(|app| app.asks().len()), [10, 10, 10]);
 
-    let may_end = Arc::new(AtomicBool::new(false));
-    let told = Arc::clone(&may_end);
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
     let slow = App::start(move |_, stream| {
-        eventually("the slow app may answer", || told.load(Ordering::SeqCst));
+        let _ = released.lock().unwrap().recv();
         reply_with(stream, b"slow");
         true
     });
@@ -452,14 +449,18 @@ fn balances() {
     let site = Site::start_with(|_| {}, |route| forward(route).balance = Balance::LeastConnections);
     site.serve(&[slow.upstream("slow"), quick.upstream("quick")]);
     std::thread::scope(|scope| {
-        // One of the first two lands on the slow one and stays there.
-        scope.spawn(|| site.get("/"));
-        scope.spawn(|| site.get("/"));
-        eventually("one is busy", || site.edge.in_flight("slow").requests == 1);
+        // Idle upstreams share, so one of these soon lands on the slow one and stays there.
+        eventually("one is busy", || {
+            if site.edge.in_flight("slow").requests == 0 {
+                scope.spawn(|| site.get("/"));
+                std::thread::sleep(Duration::from_millis(20));
+            }
+            site.edge.in_flight("slow").requests > 0
+        });
         for _ in 0..10 {
             assert!(site.get("/").text().starts_with("quick"));
         }
-        may_end.store(true, Ordering::SeqCst);
+        drop(release);
     });
 }
 

@@ -1,10 +1,11 @@
 //! The state folder: where it is, what lies in it, and that only one prumo uses it at a time.
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Seek, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use prumo_api::{Refusal, RefusalKind};
 use rustix::fs::{FlockOperation, flock};
@@ -45,7 +46,7 @@ impl State {
             make_private(&folder.join(part))?;
         }
         let mut lock = open_private(&folder.join("lock")).map_err(|error| cannot(folder, &error))?;
-        if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if !take_lock(&mut lock) {
             return Err(held_by_another(folder, &mut lock));
         }
         let crashed_before = !read_text(&mut lock).trim().is_empty();
@@ -139,9 +140,39 @@ fn open_private(path: &Path) -> std::io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)
 }
 
+/// How long a start waits for the lock of a prumo that has died.
+const DEAD_HOLD_MAX: Duration = Duration::from_secs(3);
+
+/// How often it looks.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// Takes the lock. One whose holder is dead is waited for: a replica that was just being started when prumo was killed
+/// has a copy of it, and of every socket, until its own program begins a moment later.
+fn take_lock(lock: &mut File) -> bool {
+    let mut waited = Duration::ZERO;
+    while flock(&*lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if waited >= DEAD_HOLD_MAX || holder_lives(lock) {
+            return false;
+        }
+        wait(LOOK_EVERY);
+        waited += LOOK_EVERY;
+    }
+    true
+}
+
+fn holder_lives(lock: &mut File) -> bool {
+    let pid = read_text(lock).trim().parse().ok().and_then(rustix::process::Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) != Err(rustix::io::Errno::SRCH))
+}
+
+#[expect(clippy::disallowed_methods, reason = "nothing runs yet that could be held up, nor could wake the sleeper")]
+fn wait(duration: Duration) {
+    std::thread::sleep(duration);
+}
+
 fn read_text(file: &mut File) -> String {
     let mut text = String::new();
-    drop(file.read_to_string(&mut text));
+    drop(file.rewind().and_then(|()| file.read_to_string(&mut text)));
     text
 }
 
@@ -188,6 +219,24 @@ mod tests {
         assert!(second.crashed_before, "the first was dropped without release");
         second.release();
         assert!(!State::hold(&folder).unwrap().crashed_before);
+    }
+
+    /// Goal: a lock that outlives its holder for a moment is waited for.
+    #[test]
+    fn a_dead_hold_is_waited_for() {
+        let temporary = tempfile::tempdir().unwrap();
+        let path = temporary.path().join("lock");
+        // No process has this number: it is above the most that a kernel gives.
+        std::fs::write(&path, "4194305\n").unwrap();
+        let copy = open_private(&path).unwrap();
+        flock(&copy, FlockOperation::NonBlockingLockExclusive).unwrap();
+        std::thread::scope(|scope| {
+            let held = scope.spawn(|| State::hold(temporary.path()).map(|_| ()));
+            wait(10 * LOOK_EVERY);
+            assert!(!held.is_finished(), "it neither gives up nor goes on while the lock is taken");
+            drop(copy);
+            held.join().unwrap().unwrap();
+        });
     }
 
     /// Goal: the ballast takes room when it is laid, gives it back when it is thrown, and is thrown once.

@@ -115,3 +115,19 @@ fn checks_methods() {
         assert_eq!(check_method(&Method::from_bytes(method.as_bytes()).unwrap()).is_ok(), allowed, "{method}");
     }
 }
+
+/// Goal: only targets that name a path here pass.
+#[test]
+fn targets_are_checked() {
+    let check = |target: &str, expected: bool| {
+        let uri: http::Uri = target.parse().unwrap();
+        assert_eq!(check_target(&uri).is_ok(), expected, "{target}");
+    };
+    check("/", true);
+    check("/a?b", true);
+    check("http://a.test/x", true);
+    check("https://a.test", true);
+    check("*", false);
+    check("a.test:443", false);
+    check("ftp://a.test/", false);
+}

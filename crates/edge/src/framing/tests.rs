@@ -21,6 +21,12 @@ fn judges_heads() {
     check("GET / HTTP/1.1\r\nHost: a\r\n\n", Some(false));
     check("GET / HTTP/1.1\r\nHost: a\r\n b\r\n\r\n", Some(false));
     check("GET / HTTP/1.1\r\nHost: a\r\n\tb\r\n\r\n", Some(false));
+    check("POST / HTTP/1.1\r\nTransfer-Encoding: \tChunked \r\n\r\n", Some(true));
+    check("POST / HTTP/1.1\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", Some(false));
+    check("POST / HTTP/1.1\r\nTransfer-Encoding: chunked, chunked\r\n\r\n", Some(false));
+    check("POST / HTTP/1.1\r\nTransfer-Encoding: ,chunked\r\n\r\n", Some(false));
+    check("POST / HTTP/1.1\r\nTransfer-Encoding:\r\n\r\n", Some(false));
+    check("GET /a#b HTTP/1.1\r\nHost: a\r\n\r\n", Some(false));
     check("", None);
     check("\r\n", None);
     check("\r\n\n\n", None);

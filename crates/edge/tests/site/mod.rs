@@ -169,6 +169,15 @@ impl Wire {
         Some(answer)
     }
 
+    /// Whether the other side has sent something, or has closed.
+    pub fn has_something_to_read(&self) -> bool {
+        let stream = self.reader.get_ref();
+        stream.set_nonblocking(true).unwrap();
+        let peeked = stream.peek(&mut [0]);
+        stream.set_nonblocking(false).unwrap();
+        peeked.map_or_else(|error| error.kind() != std::io::ErrorKind::WouldBlock, |_| true)
+    }
+
     /// True when the other side has closed, without another byte.
     pub fn is_closed(&mut self) -> bool {
         let mut byte = [0];
