@@ -32,7 +32,12 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     settings.http = Port::Number(http);
     settings.https = if https == 0 { Port::Off } else { Port::Number(https) };
     settings.cores = Some(cores);
-    settings.access_log = (log != "-").then(|| AccessLog { path: log.into(), keep_bytes: 64 << 20 });
+    settings.access_log = (log != "-").then(|| AccessLog {
+        path: log.into(),
+        keep_bytes: 64 << 20,
+        format: prumo_edge::LineFormat::Json,
+        sample: prumo_edge::Share::ALL,
+    });
     let edge = Edge::start(settings, clock, &stage)?;
     let mut route = Route::to("app");
     route.body_max = 1 << 30;

@@ -14,7 +14,11 @@ use prumo_clock::Timestamp;
 use prumo_drain::Stage;
 
 use crate::error::EdgeError;
-use crate::settings::AccessLog;
+use crate::settings::{AccessLog, LineFormat, Share};
+
+mod date;
+
+use date::Date;
 
 /// Waking the writer costs more than writing: with this size it is woken for some 200 lines.
 const BATCH_BYTES: usize = 64 * 1024;
@@ -73,15 +77,21 @@ pub(crate) struct Lines {
     buffers: RefCell<Vec<Vec<u8>>>,
     date: RefCell<Date>,
     lost: Cell<u64>,
+    is_losing: Cell<bool>,
+    pub(crate) format: LineFormat,
+    sample: Share,
 }
 
 impl Lines {
-    pub(crate) fn new(mailbox: Mailbox) -> Lines {
+    pub(crate) fn new(mailbox: Mailbox, settings: &AccessLog) -> Lines {
         Lines {
             mailbox,
+            is_losing: Cell::new(false),
+            format: settings.format,
+            sample: settings.sample,
             batch: RefCell::new(Vec::with_capacity(BATCH_BYTES + 4096)),
             buffers: RefCell::default(),
-            date: RefCell::default(),
+            date: RefCell::new(Date::new(settings.format)),
             lost: Cell::new(0),
         }
     }
@@ -99,14 +109,16 @@ impl Lines {
         }
     }
 
-    /// Begins a line with its time, lets `fill` write the rest, and sends the batch when it is large enough.
-    pub(crate) fn write_line(&self, wall: Timestamp, fill: impl FnOnce(&mut Vec<u8>)) {
+    /// Whether a request that went well is written. One that did not always is.
+    pub(crate) fn wants(&self, draw: impl FnOnce() -> u64) -> bool {
+        self.sample == Share::ALL || self.sample.has(draw())
+    }
+
+    /// Lets `fill` write a line, with the request's time as it is written, and sends the batch when it is large enough.
+    pub(crate) fn write_line(&self, wall: Timestamp, fill: impl FnOnce(&mut Vec<u8>, &[u8])) {
         let mut batch = self.batch.borrow_mut();
-        batch.extend_from_slice(b"{\"time\":\"");
-        self.date.borrow_mut().write(&mut batch, wall);
-        batch.push(b'"');
-        fill(&mut batch);
-        batch.extend_from_slice(b"}\n");
+        fill(&mut batch, self.date.borrow_mut().text_of(wall));
+        batch.push(b'\n');
         if batch.len() >= BATCH_BYTES {
             self.send(&mut batch);
         }
@@ -120,9 +132,14 @@ impl Lines {
         }
     }
 
-    /// Lines dropped since the last call because the writer was behind.
+    /// Lines dropped since the last call because the writer was behind. Says so once until it has caught up.
     pub(crate) fn take_lost(&self) -> u64 {
-        self.lost.take()
+        let lost = self.lost.take();
+        if lost > 0 && !self.is_losing.get() {
+            tracing::warn!(lines = lost, "access log lines are dropped, the disk is too slow for them");
+        }
+        self.is_losing.set(lost > 0);
+        lost
     }
 
     fn send(&self, batch: &mut Vec<u8>) {
@@ -134,29 +151,6 @@ impl Lines {
             refused.clear();
             *batch = refused;
         }
-    }
-}
-
-/// RFC 3339 with milliseconds, the second's text kept for the lines of the same second.
-#[derive(Default)]
-struct Date {
-    second: Option<i64>,
-    text: String,
-}
-
-impl Date {
-    fn write(&mut self, out: &mut Vec<u8>, wall: Timestamp) {
-        let second = wall.millis().div_euclid(1000);
-        if self.second != Some(second) {
-            self.text = Timestamp::from_millis(second * 1000).rfc3339();
-            // `2026-11-21T03:02:29.` of `2026-11-21T03:02:29.000Z`.
-            self.text.truncate(self.text.len() - 4);
-            self.second = Some(second);
-        }
-        let millis = wall.millis().rem_euclid(1000) as u16;
-        out.extend_from_slice(self.text.as_bytes());
-        out.extend([millis / 100, millis / 10 % 10, millis % 10].map(|digit| b'0' + digit as u8));
-        out.push(b'Z');
     }
 }
 
@@ -174,7 +168,14 @@ impl LogFile {
     }
 
     fn append(&mut self, batch: &[u8]) -> io::Result<()> {
-        let mut bytes = self.file.metadata()?.len();
+        use std::os::unix::fs::MetadataExt as _;
+        let mut known = self.file.metadata()?;
+        // Somebody has moved the file away, as logrotate does: the next lines belong to the path, not to that file.
+        if std::fs::metadata(&self.path).map(|at_path| at_path.ino()).ok() != Some(known.ino()) {
+            self.file = append_to(&self.path)?;
+            known = self.file.metadata()?;
+        }
+        let mut bytes = known.len();
         if bytes > 0 && bytes + batch.len() as u64 > self.bytes_max {
             self.turn_over()?;
             bytes = 0;

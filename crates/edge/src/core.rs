@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use arc_swap::ArcSwap;
+use http::HeaderMap;
 use prumo_clock::{Clock, Moment, Timestamp};
 use prumo_drain::{Stage, Stopping};
 use rustls::ServerConfig;
@@ -23,6 +24,7 @@ use crate::serve;
 use crate::settings::Settings;
 use crate::stream::Scratch;
 use crate::table::{Table, View};
+use crate::trace::{Trace, write_hex};
 
 /// What all cores and the control plane see.
 pub(crate) struct Shared {
@@ -163,6 +165,7 @@ async fn sweep_until_stopped(core: &Core) {
 impl Core {
     fn new(number: usize, shared: Arc<Shared>, clock: Clock, stage: Stage, mailbox: Option<Mailbox>) -> Core {
         let protocols = serve::Protocols::new(&shared.settings);
+        let log = mailbox.zip(shared.settings.access_log.as_ref()).map(|(mailbox, log)| Lines::new(mailbox, log));
         let answer = AnswerHeaders::new(&shared.settings.answer_headers);
         let ids = Cell::new([clock.random(), clock.random()]);
         let wall = Cell::new((clock.now(), clock.wall()));
@@ -177,7 +180,7 @@ impl Core {
             waiting: Cell::new(0),
             deadlines: Rc::default(),
             scratch: Scratch::new(),
-            log: mailbox.map(Lines::new),
+            log,
             answer,
             protocols,
             stream_pace: RefCell::new(None),
@@ -247,6 +250,12 @@ impl Core {
         id
     }
 
+    /// The trace of a request that came with `headers`, when requests are traced.
+    pub(crate) fn trace(&self, headers: &HeaderMap, trusted: bool) -> Option<Trace> {
+        let tracing = self.settings().tracing.as_ref()?;
+        Some(Trace::of(headers, trusted, tracing, || self.clock.random()))
+    }
+
     /// Counts a connection in, unless there are too many.
     pub(crate) fn admit_connection(self: &Rc<Self>) -> Option<OpenConnection> {
         let before = self.shared.connections.fetch_add(1, Ordering::Relaxed);
@@ -300,12 +309,4 @@ fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)
-}
-
-fn write_hex(into: &mut [u8], mut number: u64) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for digit in into.iter_mut().rev() {
-        *digit = DIGITS[(number & 15) as usize];
-        number >>= 4;
-    }
 }

@@ -16,7 +16,9 @@ use crate::authority::{Authority, CERTIFICATE_FILE, LEAF_RENEWAL};
 use crate::core::{self, CoreShare, Seed, Shared};
 use crate::error::EdgeError;
 use crate::listen::{self, Listeners};
-use crate::metrics::{Apart, CoreCount, RouteCells, Scrape, UpstreamCells};
+use crate::metrics::{
+    Apart, CoreCount, Count, Counters, ReplicaCounters, RouteCells, RouteCounters, Scrape, UpstreamCells,
+};
 use crate::route::RouteIndex;
 use crate::settings::{Bound, InFlight, Port, Route, Settings, Upstream};
 use crate::table::{Table, TableRoute, TableUpstream};
@@ -45,6 +47,9 @@ struct Inner {
     clock: Clock,
     stopping: Stopping,
 }
+
+/// A replica's service, its id and its cells.
+type NamedUpstream = (String, String, Arc<UpstreamCells>);
 
 /// The cells that outlive a table.
 #[derive(Default)]
@@ -184,21 +189,45 @@ impl Edge {
 
     /// Appends the metrics in Prometheus' text format.
     pub fn metrics(&self, out: &mut String) {
+        let (routes, upstreams) = self.cells();
+        let cores = &self.core_counts()[..];
+        let lines_lost_by_writer = self.inner.lines_lost.load(Ordering::Relaxed);
+        Scrape { cores, routes: &routes, upstreams: &upstreams, lines_lost_by_writer }.write(out);
+    }
+
+    /// The same counts as numbers.
+    pub fn counters(&self) -> Counters {
+        let (routes, upstreams) = self.cells();
+        let cores = self.core_counts();
+        let sum = |read: fn(&CoreCount) -> &Count| cores.iter().map(|core| read(core).get()).sum();
+        let lost: u64 = sum(|core| &core.lines_lost);
+        Counters {
+            connections: sum(|core| &core.connections),
+            connections_open: sum(|core| &core.connections_open),
+            tunnels_open: sum(|core| &core.tunnels_open),
+            lines_lost: lost + self.inner.lines_lost.load(Ordering::Relaxed),
+            routes: routes.iter().map(|cells| RouteCounters::of(cells)).collect(),
+            replicas: upstreams.iter().map(ReplicaCounters::of).collect(),
+        }
+    }
+
+    fn core_counts(&self) -> Vec<&CoreCount> {
+        self.inner.shared.cores.iter().map(|core| &core.0.counts).collect()
+    }
+
+    /// The cells of every route and replica, in the order of their names; last those of requests without a route.
+    fn cells(&self) -> (Vec<Arc<RouteCells>>, Vec<NamedUpstream>) {
         let mut registry = self.registry();
         registry.forget_upstreams(&self.inner.shared.table.load().services);
-        let cores: Vec<&CoreCount> = self.inner.shared.cores.iter().map(|core| &core.0.counts).collect();
         let mut routes: Vec<Arc<RouteCells>> = registry.routes.values().cloned().collect();
         routes.sort_by(|a, b| (&a.service, &a.route).cmp(&(&b.service, &b.route)));
         routes.push(Arc::clone(&self.inner.shared.unrouted));
-        let mut upstreams: Vec<(String, String, Arc<UpstreamCells>)> = registry
-            .upstreams
-            .iter()
-            .map(|(id, (service, cells))| (service.clone(), id.clone(), Arc::clone(cells)))
-            .collect();
+        let named = |(id, (service, cells)): (&String, &(String, Arc<UpstreamCells>))| {
+            (service.clone(), id.clone(), Arc::clone(cells))
+        };
+        let mut upstreams: Vec<NamedUpstream> = registry.upstreams.iter().map(named).collect();
         upstreams.sort_by(|a, b| (&a.0, &a.1).cmp(&(&b.0, &b.1)));
-        drop(registry);
-        let lines_lost_by_writer = self.inner.lines_lost.load(Ordering::Relaxed);
-        Scrape { cores: &cores, routes: &routes, upstreams: &upstreams, lines_lost_by_writer }.write(out);
+        (routes, upstreams)
     }
 
     /// What the listeners are bound to.

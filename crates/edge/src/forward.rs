@@ -26,6 +26,7 @@ use crate::respond::{self, Asker, Refusal};
 use crate::route::Question;
 use crate::settings::{Action, Forward};
 use crate::table::RouteView;
+use crate::trace::Trace;
 use crate::tunnel::Tunnel;
 use crate::upstream::Seat;
 
@@ -40,17 +41,24 @@ pub(crate) async fn answer(
     pace.enter(Phase::Upstream);
     let (parts, incoming) = request.into_parts();
     let id = forwarded::choose_request_id(&parts.headers, client.facts.trusted, || fresh_id(&core));
+    let trace = core.trace(&parts.headers, client.facts.trusted);
     let has_body = !incoming.is_end_stream();
     let is_h1 = parts.version != Version::HTTP_2;
     let is_head = parts.method == Method::HEAD;
     let accept = parts.headers.get(header::ACCEPT).cloned();
     let found = find_route(&core, &client, &parts);
-    record.describe(&Head::of(&parts, found.as_ref().ok().map(|(authority, _)| authority)), &client, &id);
+    record.describe(
+        &Head::of(&parts, found.as_ref().ok().map(|(authority, _)| authority)),
+        &client,
+        &id,
+        trace.as_ref(),
+    );
     let passed = match found {
         Ok((authority, route)) => {
             record.route(&route);
             let Action::Forward(forward) = &route.route.action;
-            let journey = Journey { core: &core, client: &client, pace: &pace, route: &route, forward, id: &id };
+            let trace = trace.as_ref();
+            let journey = Journey { core: &core, client: &client, pace: &pace, route: &route, forward, id: &id, trace };
             journey.pass(parts, incoming, &authority, record).await
         }
         Err(refusal) => Err((refusal, record)),
@@ -102,6 +110,7 @@ struct Journey<'a> {
     route: &'a Rc<RouteView>,
     forward: &'a Forward,
     id: &'a HeaderValue,
+    trace: Option<&'a Trace>,
 }
 
 type Passed = Result<Response<Body>, (Refusal, Record)>;
@@ -134,6 +143,9 @@ impl Journey<'_> {
         // After that, because a client may name any header in `Connection`.
         forwarded::write(&mut parts.headers, &self.client.facts, authority);
         parts.headers.insert(forwarded::REQUEST_ID, self.id.clone());
+        if let Some(trace) = self.trace {
+            trace.write(&mut parts.headers);
+        }
         if parts.version == Version::HTTP_2 {
             admit::join_cookies(&mut parts.headers);
         }

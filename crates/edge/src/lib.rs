@@ -47,6 +47,7 @@ mod serve;
 mod settings;
 mod stream;
 mod table;
+mod trace;
 mod tunnel;
 mod upstream;
 
@@ -55,7 +56,8 @@ pub mod fuzz;
 pub use crate::edge::{Edge, Health};
 pub use crate::error::{EdgeError, Owner};
 pub use crate::listen::owner_of_port;
+pub use crate::metrics::{Counters, Latency, ReplicaCounters, RouteCounters};
 pub use crate::settings::{
     AccessLog, Action, Address, Balance, Bound, CertificateFiles, Condition, Forward, Frame, Headers, InFlight,
-    Network, PathMatch, Port, Route, Settings, Target, Upstream, Wanted,
+    LineFormat, Network, PathMatch, Port, Route, Settings, Share, Target, TraceFrom, Tracing, Upstream, Wanted,
 };

@@ -29,6 +29,7 @@ pub(crate) struct Link {
     ended: bool,
     /// It has carried a request before, so the upstream may have closed it without our knowing.
     pub(crate) is_reused: bool,
+    /// For one that is not yet used, when it was begun.
     pub(crate) idle_since: Moment,
 }
 

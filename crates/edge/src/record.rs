@@ -1,4 +1,4 @@
-//! What is written down about a request: its metrics, and one line of JSON.
+//! What is written down about a request: its metrics, and one line of the access log.
 //!
 //! A record is begun with the request's head, travels with it, and writes itself when it is dropped, which is when the
 //! answer has ended, however it ended.
@@ -11,17 +11,18 @@ use http::request::Parts;
 use http::{StatusCode, Version};
 use prumo_clock::Moment;
 
+use crate::access_log::Lines;
 use crate::body::{BodyCut, Meter};
 use crate::client::Client;
 use crate::core::Core;
-use crate::json;
+use crate::metrics::{RouteCount, class_of};
 use crate::respond::Reason;
+use crate::settings::LineFormat;
 use crate::table::RouteView;
+use crate::trace::Trace;
 use crate::upstream::Upstream;
 
-/// Longer paths and user agents are cut in the log: a line is for reading.
-const PATH_BYTES_MAX: usize = 2048;
-const AGENT_BYTES_MAX: usize = 512;
+mod line;
 
 /// What other servers log for a client that hung up before its answer. It is sent to nobody.
 const CLIENT_GONE: u16 = 499;
@@ -31,14 +32,16 @@ pub(crate) struct Record {
     core: Rc<Core>,
     started: Moment,
     /// The request's half of the access line, in a buffer borrowed from the core; empty when no log is kept.
-    line: Vec<u8>,
+    line: line::Request,
     route: Option<Rc<RouteView>>,
     replica: Option<Rc<Upstream>>,
     meter: Option<Rc<Meter>>,
     status: StatusCode,
     bytes_in: u64,
     bytes_out: u64,
-    upstream_time: Option<Duration>,
+    connect_time: Option<Duration>,
+    /// When the upstream that has answered was asked, and how long it took to begin.
+    asked: Option<(Moment, Duration)>,
     retries: u64,
     refused: Option<Reason>,
     cut: Option<BodyCut>,
@@ -52,14 +55,15 @@ impl Record {
         Record {
             core: Rc::clone(core),
             started: core.clock.now(),
-            line: Vec::new(),
+            line: line::Request::default(),
             route: None,
             replica: None,
             meter: None,
             status: StatusCode::INTERNAL_SERVER_ERROR,
             bytes_in: 0,
             bytes_out: 0,
-            upstream_time: None,
+            connect_time: None,
+            asked: None,
             retries: 0,
             refused: None,
             cut: None,
@@ -73,34 +77,20 @@ impl Record {
     }
 
     /// Writes the request's half of the line, while its head is still in reach.
-    pub(crate) fn describe(&mut self, head: &Head<'_>, client: &Client, id: &HeaderValue) {
+    pub(crate) fn describe(&mut self, head: &Head<'_>, client: &Client, id: &HeaderValue, trace: Option<&Trace>) {
         let Some(log) = &self.core.log else { return };
-        let mut line = log.borrow_buffer();
-        line.extend_from_slice(b",\"id\":\"");
-        json::escape(&mut line, id.as_bytes(), usize::MAX);
-        line.extend_from_slice(b"\",\"client\":\"");
-        json::escape(&mut line, client.facts.address.as_bytes(), usize::MAX);
-        line.extend_from_slice(b"\",\"method\":\"");
-        json::escape(&mut line, head.method, 32);
-        line.extend_from_slice(b"\",\"host\":\"");
-        json::escape(&mut line, head.authority, 255);
-        // Never the query: it is where tokens and addresses of people are.
-        line.extend_from_slice(b"\",\"path\":\"");
-        json::escape(&mut line, head.path, PATH_BYTES_MAX);
-        line.extend_from_slice(match head.version {
-            Version::HTTP_2 => b"\",\"protocol\":\"HTTP/2\",\"tls\":",
-            Version::HTTP_10 => b"\",\"protocol\":\"HTTP/1.0\",\"tls\":",
-            _ => b"\",\"protocol\":\"HTTP/1.1\",\"tls\":",
-        });
-        line.extend_from_slice(if client.tls { b"true,\"user_agent\":\"" } else { b"false,\"user_agent\":\"" });
-        json::escape(&mut line, head.user_agent, AGENT_BYTES_MAX);
-        line.push(b'"');
+        let mut line = line::Request { bytes: log.borrow_buffer(), split: 0 };
+        match log.format {
+            LineFormat::Json => line.write_json(head, client, id, trace),
+            LineFormat::Combined => line.write_combined(head, client),
+        }
         self.line = line;
     }
 
     /// This route takes it.
     pub(crate) fn route(&mut self, route: &Rc<RouteView>) {
         self.route = Some(Rc::clone(route));
+        self.count_of_route().in_flight.add(1);
     }
 
     /// The route that takes it.
@@ -129,6 +119,11 @@ impl Record {
         self.replica = Some(Rc::clone(replica));
     }
 
+    /// A connection to the replica had to be made.
+    pub(crate) fn connected(&mut self, within: Duration) {
+        self.connect_time = Some(within);
+    }
+
     /// It is asked again.
     pub(crate) fn retry(&mut self) {
         self.retries += 1;
@@ -137,7 +132,7 @@ impl Record {
     /// The answer's head has come from an upstream that was asked at `asked`.
     pub(crate) fn answered(&mut self, status: StatusCode, asked: Moment, now: Moment) {
         self.status = status;
-        self.upstream_time = Some(now.since(asked));
+        self.asked = Some((asked, now.since(asked)));
         self.note_answer();
     }
 
@@ -185,70 +180,64 @@ impl Record {
         self.bytes_in + self.meter.as_ref().map_or(0, |meter| meter.bytes.get())
     }
 
-    fn count(&self, duration: Duration) {
+    fn count_of_route(&self) -> &RouteCount {
         let cells = self.route.as_ref().map_or(&self.core.shared.unrouted, |route| &route.cells);
-        let count = &cells.cores[self.core.number].0;
-        let class = usize::from(self.status.as_u16() / 100).clamp(1, 5) - 1;
+        &cells.cores[self.core.number].0
+    }
+
+    fn count(&self, now: Moment) {
+        let count = self.count_of_route();
+        let class = class_of(self.status);
         count.status[class].add(1);
         count.bytes_in.add(self.bytes_in());
         count.bytes_out.add(self.bytes_out);
+        if self.route.is_some() {
+            count.in_flight.sub(1);
+        }
         if self.retries > 0 {
             count.retries.add(self.retries);
         }
-        if !self.is_tunnel {
-            count.duration.observe(duration);
+        if let Some(connect_time) = self.connect_time {
+            count.connect.observe(connect_time);
         }
-        if let Some(upstream_time) = self.upstream_time {
-            count.upstream.observe(upstream_time);
+        if let Some(replica) = &self.replica {
+            let count = replica.cells.core(self.core.number);
+            count.status[class].add(1);
+            if let Some((_, first_byte)) = self.asked {
+                count.first_byte.observe(first_byte);
+            }
+        }
+        if self.is_tunnel {
+            return;
+        }
+        count.duration.observe(now.since(self.started));
+        if let Some((asked, _)) = self.asked {
+            count.exchange.observe(now.since(asked));
         }
     }
 
-    fn write_line(&mut self, duration: Duration) {
+    fn write_line(&mut self, now: Moment) {
         let request = std::mem::take(&mut self.line);
         let Some(log) = &self.core.log else { return };
-        log.write_line(self.core.wall_at(self.started), |line| {
-            line.extend_from_slice(&request);
-            self.write_outcome(line, duration);
-        });
-        log.return_buffer(request);
+        if self.is_worth_a_line(log) {
+            log.write_line(self.core.wall_at(self.started), |line, time| match log.format {
+                LineFormat::Json => self.write_json(line, time, &request, now),
+                LineFormat::Combined => self.write_combined(line, time, &request),
+            });
+        }
+        log.return_buffer(request.bytes);
     }
 
-    fn write_outcome(&self, line: &mut Vec<u8>, duration: Duration) {
-        let route = self.route.as_ref().map(|route| &route.cells);
-        for (key, value) in [
-            (&b",\"service\":\""[..], route.map_or("", |route| &route.service)),
-            (b"\",\"route\":\"", route.map_or("", |route| &route.route)),
-            (b"\",\"replica\":\"", self.replica.as_ref().map_or("", |replica| &replica.id)),
-        ] {
-            line.extend_from_slice(key);
-            json::escape(line, value.as_bytes(), usize::MAX);
-        }
-        for (key, value) in [
-            (&b"\",\"status\":"[..], u64::from(self.status.as_u16())),
-            (b",\"bytes_in\":", self.bytes_in()),
-            (b",\"bytes_out\":", self.bytes_out),
-            (b",\"duration_us\":", micros(duration)),
-            (b",\"upstream_us\":", self.upstream_time.map_or(0, micros)),
-        ] {
-            line.extend_from_slice(key);
-            json::number(line, value);
-        }
-        if let Some(reason) = self.refused {
-            line.extend_from_slice(b",\"refused\":\"");
-            line.extend_from_slice(reason.label().as_bytes());
-            line.push(b'"');
-        }
-        if let Some(cut) = self.cut {
-            line.extend_from_slice(b",\"cut\":\"");
-            line.extend_from_slice(cut.label().as_bytes());
-            line.push(b'"');
-        }
+    /// What went wrong always is.
+    fn is_worth_a_line(&self, log: &Lines) -> bool {
+        let went_wrong = self.status.as_u16() >= 400 || self.cut.is_some() || self.refused.is_some();
+        went_wrong || log.wants(|| self.core.clock.random())
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let duration = self.core.clock.now().since(self.started);
+        let now = self.core.clock.now();
         if self.is_unanswered && self.refused.is_none() {
             let gone = StatusCode::from_u16(CLIENT_GONE).expect("three digits are a status");
             self.refuse(gone, Reason::Client);
@@ -257,8 +246,8 @@ impl Drop for Record {
         if self.is_tunnel {
             self.core.counts().tunnels_open.sub(1);
         }
-        self.count(duration);
-        self.write_line(duration);
+        self.count(now);
+        self.write_line(now);
     }
 }
 
@@ -270,6 +259,7 @@ pub(crate) struct Head<'a> {
     pub(crate) path: &'a [u8],
     pub(crate) version: Version,
     pub(crate) user_agent: &'a [u8],
+    pub(crate) referer: &'a [u8],
 }
 
 impl<'a> Head<'a> {
@@ -282,10 +272,7 @@ impl<'a> Head<'a> {
             path: parts.uri.path().as_bytes(),
             version: parts.version,
             user_agent: said(header::USER_AGENT),
+            referer: said(header::REFERER),
         }
     }
-}
-
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -39,6 +39,8 @@ pub struct Settings {
     pub certs_folder: PathBuf,
     /// The headers of answers that belong to no route.
     pub answer_headers: Headers,
+    /// How requests are traced; `None` passes on what came, unread.
+    pub tracing: Option<Tracing>,
 }
 
 impl Settings {
@@ -59,6 +61,7 @@ impl Settings {
             certificates: Vec::new(),
             certs_folder: certs_folder.into(),
             answer_headers: Headers::default(),
+            tracing: Some(Tracing::new(TraceFrom::TrustedProxies, 1.0)),
         }
     }
 }
@@ -81,6 +84,65 @@ pub struct AccessLog {
     pub path: PathBuf,
     /// The current and the previous file together stay below this many bytes.
     pub keep_bytes: u64,
+    /// How a line is written.
+    pub format: LineFormat,
+    /// Which of the requests that went well are written.
+    pub sample: Share,
+}
+
+/// How an access line is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LineFormat {
+    /// A JSON object.
+    #[default]
+    Json,
+    /// What Apache and nginx call combined.
+    Combined,
+}
+
+/// A share of many, drawn by lot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share(u64);
+
+impl Share {
+    /// Every one.
+    pub const ALL: Share = Share(u64::MAX);
+
+    /// From 0.0 for none to 1.0 for all.
+    pub fn of(ratio: f64) -> Share {
+        // Saturates at both ends.
+        Share((ratio * u64::MAX as f64) as u64)
+    }
+
+    /// Whether somebody who drew this number is among them.
+    pub(crate) fn has(self, drawn: u64) -> bool {
+        self == Share::ALL || drawn < self.0
+    }
+}
+
+/// How requests are traced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tracing {
+    /// Whose traces go on.
+    pub from: TraceFrom,
+    /// Which of the traces that begin here are marked as recorded.
+    pub sample: Share,
+}
+
+impl Tracing {
+    /// `sample` from 0.0 for none to 1.0 for all.
+    pub fn new(from: TraceFrom, sample: f64) -> Tracing {
+        Tracing { from, sample: Share::of(sample) }
+    }
+}
+
+/// Whose traces go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceFrom {
+    /// Those of trusted proxies.
+    TrustedProxies,
+    /// Those of everybody.
+    Anybody,
 }
 
 /// A certificate and its key, both PEM.

@@ -13,7 +13,7 @@ use std::net::Shutdown;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use prumo_edge::{AccessLog, Address, Balance, Network, Upstream};
+use prumo_edge::{AccessLog, Address, Balance, LineFormat, Network, Share, Upstream};
 use site::{App, Site, eventually, forward, reply_with};
 
 /// Goal: one client connection carries many requests, over one upstream connection.
@@ -517,7 +517,7 @@ fn routes_by_host_and_path() {
 fn writes_access_lines() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("access.log");
-    let log = AccessLog { path: path.clone(), keep_bytes: 1 << 20 };
+    let log = AccessLog { path: path.clone(), keep_bytes: 1 << 20, format: LineFormat::Json, sample: Share::ALL };
     let site = Site::start_with(|settings| settings.access_log = Some(log), |_| {});
     let app = App::named("one");
     site.serve(&[app.upstream("one")]);

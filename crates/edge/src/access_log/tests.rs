@@ -2,11 +2,15 @@ use prumo_clock::Clock;
 
 use super::*;
 
+fn anywhere() -> AccessLog {
+    AccessLog { path: "anywhere".into(), keep_bytes: 1 << 20, format: LineFormat::Json, sample: Share::ALL }
+}
+
 /// Goal: the log turns over within its bytes and keeps the newest lines.
 #[test]
 fn turns_over() {
     let folder = tempfile::tempdir().unwrap();
-    let log = AccessLog { path: folder.path().join("access.log"), keep_bytes: 256 * 1024 };
+    let log = AccessLog { path: folder.path().join("access.log"), keep_bytes: 256 * 1024, ..anywhere() };
     let mut file = LogFile::open(&log).unwrap();
     for number in 0..1000 {
         file.append(format!("{number:04} {}\n", "x".repeat(1000)).as_bytes()).unwrap();
@@ -27,16 +31,17 @@ fn turns_over() {
 #[test]
 fn gathers_lines_without_waiting() {
     let (mailbox, inbox) = sync_channel(1);
-    let lines = Lines::new(mailbox);
+    let lines = Lines::new(mailbox, &anywhere());
     let at = |millis: i64| Timestamp::from_millis(1_795_230_000_000 + millis);
-    lines.write_line(at(7), |line| line.extend_from_slice(b",\"a\":1"));
-    lines.write_line(at(1042), |_| {});
+    let write = |line: &mut Vec<u8>, time: &[u8]| line.extend_from_slice(time);
+    lines.write_line(at(7), write);
+    lines.write_line(at(1042), write);
     assert!(inbox.try_recv().is_err());
     lines.flush();
     let batch = String::from_utf8(inbox.try_recv().unwrap()).unwrap();
-    assert_eq!(batch, "{\"time\":\"2026-11-21T03:00:00.007Z\",\"a\":1}\n{\"time\":\"2026-11-21T03:00:01.042Z\"}\n");
+    assert_eq!(batch, "2026-11-21T03:00:00.007Z\n2026-11-21T03:00:01.042Z\n");
     for _ in 0..3 {
-        lines.write_line(at(0), |_| {});
+        lines.write_line(at(0), write);
         lines.flush();
     }
     assert_eq!(lines.take_lost(), 2);
@@ -47,7 +52,7 @@ fn gathers_lines_without_waiting() {
 #[test]
 fn buffers_are_used_again() {
     let (mailbox, _inbox) = sync_channel(1);
-    let lines = Lines::new(mailbox);
+    let lines = Lines::new(mailbox, &anywhere());
     let mut buffer = lines.borrow_buffer();
     buffer.extend_from_slice(b"old");
     let place = buffer.as_ptr();
@@ -59,7 +64,7 @@ fn buffers_are_used_again() {
 /// Goal: a full disk costs lines, is said once, and ends by itself.
 #[test]
 fn a_full_disk_costs_lines_only() {
-    let log = AccessLog { path: "/dev/full".into(), keep_bytes: 1 << 20 };
+    let log = AccessLog { path: "/dev/full".into(), keep_bytes: 1 << 20, ..anywhere() };
     let drain = prumo_drain::Drain::new(Clock::system());
     let (mailbox, lost) = open(&log, &drain.stage("edge")).unwrap();
     mailbox.send(b"one\ntwo\n".to_vec()).unwrap();
@@ -68,4 +73,28 @@ fn a_full_disk_costs_lines_only() {
     let report = runtime.block_on(drain.stop(std::time::Duration::from_secs(5)));
     assert!(report.is_clean());
     assert_eq!(lost.load(Ordering::Relaxed), 2);
+}
+
+/// Goal: a file that was moved away, as logrotate does, gets no more lines, and the path gets all of them.
+#[test]
+fn a_moved_file_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = AccessLog { path: folder.path().join("access.log"), ..anywhere() };
+    let mut file = LogFile::open(&log).unwrap();
+    file.append(b"one\n").unwrap();
+    let moved = folder.path().join("access.log-20261121");
+    std::fs::rename(&log.path, &moved).unwrap();
+    file.append(b"two\n").unwrap();
+    std::fs::remove_file(&log.path).unwrap();
+    file.append(b"three\n").unwrap();
+    let read = |path: &Path| std::fs::read_to_string(path).unwrap();
+    assert_eq!((read(&moved), read(&log.path)), ("one\n".to_owned(), "three\n".to_owned()));
+}
+
+/// Goal: both forms say the time as their readers expect it.
+#[test]
+fn dates_are_written() {
+    let wall = Timestamp::from_millis(1_795_230_000_000 + 61_007);
+    assert_eq!(Date::new(LineFormat::Json).text_of(wall), b"2026-11-21T03:01:01.007Z");
+    assert_eq!(Date::new(LineFormat::Combined).text_of(wall), b"21/Nov/2026:03:01:01 +0000");
 }

@@ -43,6 +43,9 @@ impl Journey<'_> {
             let Some(mut link) = self.find_link(&mut seat, &mut attempts).await else { continue };
             let spare = if link.is_reused { spare_copy(&request) } else { None };
             let asked = self.core.clock.now();
+            if !link.is_reused {
+                record.connected(asked.since(link.idle_since));
+            }
             self.start_clock(&request);
             let exchanged = link.exchange(request, self.pace).await;
             let now = self.core.clock.now();

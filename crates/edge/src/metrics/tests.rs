@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::*;
 
 /// Goal: the exposition has HELP and TYPE once for each family, cumulative buckets, escaped labels, and sums of cores.
@@ -14,19 +17,23 @@ fn exposes_what_was_counted() {
     upstream.requests(0).add(2);
     upstream.requests(1).add(1);
     upstream.requests(0).sub(1);
+    upstream.core(1).status[4].add(6);
+    upstream.core(0).first_byte.observe(Duration::from_millis(3));
     let mut out = String::new();
     let upstreams = [("app".to_owned(), "app-1".to_owned(), upstream)];
     Scrape { cores: &[&core], routes: &[route], upstreams: &upstreams, lines_lost_by_writer: 4 }.write(&mut out);
     for line in [
         "prumo_edge_requests_total{service=\"app\",route=\"a\\\"b\",status=\"2xx\"} 5",
-        "prumo_edge_request_duration_seconds_bucket{service=\"app\",le=\"0.001\"} 0",
-        "prumo_edge_request_duration_seconds_bucket{service=\"app\",le=\"0.0025\"} 1",
-        "prumo_edge_request_duration_seconds_bucket{service=\"app\",le=\"10.0\"} 1",
-        "prumo_edge_request_duration_seconds_bucket{service=\"app\",le=\"+Inf\"} 2",
-        "prumo_edge_request_duration_seconds_sum{service=\"app\"} 60.002",
-        "prumo_edge_request_duration_seconds_count{service=\"app\"} 2",
+        "prumo_edge_request_duration_seconds_bucket{service=\"app\",route=\"a\\\"b\",le=\"0.001\"} 0",
+        "prumo_edge_request_duration_seconds_bucket{service=\"app\",route=\"a\\\"b\",le=\"0.0025\"} 1",
+        "prumo_edge_request_duration_seconds_bucket{service=\"app\",route=\"a\\\"b\",le=\"10.0\"} 1",
+        "prumo_edge_request_duration_seconds_bucket{service=\"app\",route=\"a\\\"b\",le=\"+Inf\"} 2",
+        "prumo_edge_request_duration_seconds_sum{service=\"app\",route=\"a\\\"b\"} 60.002",
+        "prumo_edge_request_duration_seconds_count{service=\"app\",route=\"a\\\"b\"} 2",
         "prumo_edge_refused_total{reason=\"host\"} 7",
         "prumo_edge_upstream_in_flight{service=\"app\",replica=\"app-1\",kind=\"request\"} 2",
+        "prumo_edge_upstream_requests_total{service=\"app\",replica=\"app-1\",status=\"5xx\"} 6",
+        "prumo_edge_upstream_first_byte_duration_seconds_count{service=\"app\",replica=\"app-1\"} 1",
         "prumo_edge_access_log_lines_lost_total 4",
     ] {
         assert!(out.lines().any(|known| known == line), "{line}\nin\n{out}");

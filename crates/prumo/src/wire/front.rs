@@ -8,8 +8,12 @@ use prumo_edge as edge;
 /// The settings of the edge. They hold for the life of the process.
 pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> edge::Settings {
     let front = &config.edge;
-    let access_log =
-        edge::AccessLog { path: state.join("logs").join("access.log"), keep_bytes: front.access_log_keep.bytes() };
+    let access_log = edge::AccessLog {
+        path: state.join("logs").join("access.log"),
+        keep_bytes: front.access_log_keep.bytes(),
+        format: edge::LineFormat::Json,
+        sample: edge::Share::ALL,
+    };
     edge::Settings {
         address: front.address,
         http: port(front.http),
@@ -25,6 +29,7 @@ pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> ed
         certificates: config.certificates.iter().map(|files| certificate(files, base)).collect(),
         certs_folder: state.join("certs"),
         answer_headers: edge::Headers::default(),
+        tracing: Some(edge::Tracing::new(edge::TraceFrom::TrustedProxies, 1.0)),
     }
 }
 
