@@ -33,6 +33,8 @@ pub(crate) struct Shared {
     pub(crate) cores: Box<[Apart<CoreShare>]>,
     /// Client connections open on all cores.
     pub(crate) connections: AtomicU32,
+    /// What the cookies of sticky routes are made with.
+    pub(crate) sticky_key: [u8; 32],
     /// Requests that no route takes.
     pub(crate) unrouted: Arc<RouteCells>,
 }
@@ -77,7 +79,6 @@ pub(crate) struct Core {
     pub(crate) view: View,
     /// Wakes requests that wait for an upstream.
     pub(crate) view_changed: Notify,
-    pub(crate) waiting: Cell<usize>,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) scratch: Scratch,
     pub(crate) log: Option<Lines>,
@@ -177,7 +178,6 @@ impl Core {
             stage,
             view: View::default(),
             view_changed: Notify::new(),
-            waiting: Cell::new(0),
             deadlines: Rc::default(),
             scratch: Scratch::new(),
             log,
@@ -215,7 +215,7 @@ impl Core {
     /// that is not yet counted.
     fn take_table(&self) {
         let table = self.shared.table.load_full();
-        self.view.take(&table, self.number);
+        self.view.take(&table, self.number, self.clock.now(), &self.shared.sticky_key);
         self.shared.cores[self.number].0.taken.store(table.generation, Ordering::Release);
         self.view_changed.notify_waiters();
     }

@@ -17,11 +17,11 @@ use crate::core::{self, CoreShare, Seed, Shared};
 use crate::error::EdgeError;
 use crate::listen::{self, Listeners};
 use crate::metrics::{
-    Apart, CoreCount, Count, Counters, ReplicaCounters, RouteCells, RouteCounters, Scrape, UpstreamCells,
+    Apart, CoreCount, Count, Counters, ReplicaCounters, RouteCells, RouteCounters, Scrape, ServiceCells, UpstreamCells,
 };
 use crate::route::RouteIndex;
-use crate::settings::{Bound, InFlight, Port, Route, Settings, Upstream};
-use crate::table::{Table, TableRoute, TableUpstream};
+use crate::settings::{Bound, InFlight, Port, Route, Settings, Traffic, Upstream};
+use crate::table::{Table, TableRoute, TableTraffic, TableUpstream};
 use crate::tls::Tls;
 
 /// How often [`Edge::quiet`] looks: seldom enough to cost nothing, often enough not to be felt in a stop.
@@ -55,6 +55,7 @@ type NamedUpstream = (String, String, Arc<UpstreamCells>);
 #[derive(Default)]
 struct Registry {
     routes: HashMap<(String, String), Arc<RouteCells>>,
+    services: BTreeMap<String, Arc<ServiceCells>>,
     upstreams: HashMap<String, (String, Arc<UpstreamCells>)>,
 }
 
@@ -93,6 +94,7 @@ impl Edge {
             cores: (0..cores).map(|_| Apart(CoreShare::default())).collect(),
             connections: AtomicU32::new(0),
             unrouted: Arc::new(RouteCells::new("", "", cores)),
+            sticky_key: settings.sticky_key.unwrap_or_else(|| fresh_key(&clock)),
             settings,
         });
         let config = tls.as_ref().map(|tls| Arc::clone(&tls.config));
@@ -120,8 +122,24 @@ impl Edge {
         let cores = self.cores();
         let routes: Arc<[TableRoute]> = routes.into_iter().map(|route| registry.route(route, cores)).collect();
         registry.forget_routes(&routes);
-        let services = Arc::clone(&before.services);
-        Ok(self.publish(Table { generation: 0, index, routes, services }))
+        let (services, traffic) = (Arc::clone(&before.services), Arc::clone(&before.traffic));
+        Ok(self.publish(Table { generation: 0, index, routes, services, traffic }))
+    }
+
+    /// Treats these services so from now on. One that is not among them is treated as [`Traffic::default`] says, or as
+    /// before.
+    pub fn traffic(&self, services: BTreeMap<String, Traffic>) -> u64 {
+        let mut registry = self.registry();
+        let before = self.inner.shared.table.load();
+        registry.services.retain(|name, _| services.contains_key(name));
+        let treated = services.into_iter().map(|(name, traffic)| {
+            let fresh = || Arc::new(ServiceCells::new(&name, self.cores()));
+            let cells = Arc::clone(registry.services.entry(name.clone()).or_insert_with(fresh));
+            (name, TableTraffic { traffic: Arc::new(traffic), cells })
+        });
+        let traffic = Arc::new(treated.collect());
+        let (index, routes) = (Arc::clone(&before.index), Arc::clone(&before.routes));
+        self.publish(Table { generation: 0, index, routes, services: Arc::clone(&before.services), traffic })
     }
 
     /// Sends requests to these upstreams from now on and returns the generation of the change. See [`Edge::settled`].
@@ -138,7 +156,8 @@ impl Edge {
             .collect();
         registry.forget_upstreams(&services);
         let (index, routes) = (Arc::clone(&before.index), Arc::clone(&before.routes));
-        self.publish(Table { generation: 0, index, routes, services: Arc::new(services) })
+        let traffic = Arc::clone(&before.traffic);
+        self.publish(Table { generation: 0, index, routes, services: Arc::new(services), traffic })
     }
 
     /// True when every core uses that generation or a later one: nothing picks an upstream of an older one any more,
@@ -192,7 +211,9 @@ impl Edge {
         let (routes, upstreams) = self.cells();
         let cores = &self.core_counts()[..];
         let lines_lost_by_writer = self.inner.lines_lost.load(Ordering::Relaxed);
-        Scrape { cores, routes: &routes, upstreams: &upstreams, lines_lost_by_writer }.write(out);
+        let services: Vec<Arc<ServiceCells>> = self.registry().services.values().cloned().collect();
+        let (services, now) = (&services, self.inner.clock.now());
+        Scrape { cores, routes: &routes, services, upstreams: &upstreams, now, lines_lost_by_writer }.write(out);
     }
 
     /// The same counts as numbers.
@@ -348,6 +369,12 @@ impl Registry {
             Arc::strong_count(cells) > 1 || services.get(service).is_some_and(is_known)
         });
     }
+}
+
+fn fresh_key(clock: &Clock) -> [u8; 32] {
+    let mut key = [0; 32];
+    clock.fill_random(&mut key);
+    key
 }
 
 fn available_cores() -> usize {

@@ -7,7 +7,7 @@ mod ask;
 
 use std::rc::Rc;
 
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body as _;
@@ -24,7 +24,7 @@ use crate::link::Link;
 use crate::record::{Head, Record};
 use crate::respond::{self, Asker, Refusal};
 use crate::route::Question;
-use crate::settings::{Action, Forward};
+use crate::settings::{Action, Balance, Forward};
 use crate::table::RouteView;
 use crate::trace::Trace;
 use crate::tunnel::Tunnel;
@@ -119,18 +119,18 @@ impl Journey<'_> {
     async fn pass(&self, mut parts: Parts, incoming: Incoming, authority: &HeaderValue, mut record: Record) -> Passed {
         let upgrade = self.rewrite(&mut parts, authority);
         let upload = self.upload(incoming, &mut record);
+        let cookie = self.cookie(&parts.headers);
         let request = Request::from_parts(parts, upload);
         match self.ask(request, &mut record).await {
-            Ok(Asked { response, link, seat }) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                if upgrade {
-                    Ok(self.switch(response, link, seat, record))
-                } else {
-                    Err((Refusal::UPSTREAM, record))
-                }
+            Ok(Asked { response, link, seat, .. }) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                if upgrade { Ok(self.switch(response, link, seat, record)) } else { Err((Refusal::UPSTREAM, record)) }
             }
-            Ok(Asked { mut response, link, seat }) => {
+            Ok(Asked { mut response, link, seat, .. }) => {
                 admit::clean_answer(response.headers_mut());
                 self.route.answer.finish(response.headers_mut(), self.client.tls);
+                if let Some(cookie) = cookie.and_then(|(name, secure)| seat.set_cookie(name, secure)) {
+                    response.headers_mut().append(header::SET_COOKIE, cookie);
+                }
                 Ok(Passage::wrap(response, link, seat, record, Rc::clone(self.pace)))
             }
             Err(refusal) => Err((refusal, record)),
@@ -158,6 +158,12 @@ impl Journey<'_> {
         parts.headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         parts.headers.insert(header::UPGRADE, upgrade);
         true
+    }
+
+    /// The cookie that a sticky route sets, and whether it may only travel over TLS.
+    fn cookie(&self, headers: &HeaderMap) -> Option<(&str, bool)> {
+        let Balance::Sticky(name) = &self.forward.balance else { return None };
+        Some((name, self.client.tls || forwarded::is_https(headers)))
     }
 
     fn upload(&self, incoming: Incoming, record: &mut Record) -> Upload {

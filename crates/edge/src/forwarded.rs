@@ -33,6 +33,11 @@ pub(crate) fn write(headers: &mut HeaderMap, peer: &PeerFacts, authority: &Heade
     headers.insert(PORT, peer.port.clone());
 }
 
+/// Whether the client came over TLS, to us or to a trusted proxy: what [`write()`] has left says so.
+pub(crate) fn is_https(headers: &HeaderMap) -> bool {
+    headers.get(PROTO).is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
+}
+
 /// Removes what a stranger says of itself. From everybody, the twins with `_` of headers that only we may set: CGI and
 /// its heirs show `X_Forwarded_For` to the app under the same name as `X-Forwarded-For`.
 fn remove_claims(headers: &mut HeaderMap, trusted: bool) {

@@ -58,6 +58,7 @@ pub use crate::error::{EdgeError, Owner};
 pub use crate::listen::owner_of_port;
 pub use crate::metrics::{Counters, Latency, ReplicaCounters, RouteCounters};
 pub use crate::settings::{
-    AccessLog, Action, Address, Balance, Bound, CertificateFiles, Condition, Forward, Frame, Headers, InFlight,
-    LineFormat, Network, PathMatch, Port, Route, Settings, Share, Target, TraceFrom, Tracing, Upstream, Wanted,
+    AccessLog, Action, Address, Balance, Bound, CertificateFiles, Condition, Forward, Frame, HashBy, Headers, Hedge,
+    InFlight, LineFormat, Network, PathMatch, Port, Retry, Route, Settings, Share, Target, TraceFrom, Tracing, Traffic,
+    Upstream, Wanted,
 };

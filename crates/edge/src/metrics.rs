@@ -5,15 +5,19 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use prumo_clock::Moment;
+
 use crate::respond::Reason;
 
 mod counters;
 mod exposition;
 mod histogram;
+mod service;
 
 pub use counters::{Counters, Latency, ReplicaCounters, RouteCounters};
 pub(crate) use exposition::Scrape;
 pub(crate) use histogram::{Histogram, Sum};
+pub(crate) use service::{SERVICE_COUNTERS, ServiceCells, ServiceCount};
 
 /// A number with one writing thread and any readers.
 #[derive(Debug, Default)]
@@ -88,6 +92,8 @@ pub(crate) struct UpstreamCount {
     /// 1xx to 5xx, of what was answered with this upstream as the last that was asked.
     pub(crate) status: [Count; 5],
     pub(crate) first_byte: Histogram,
+    /// The moment, in nanoseconds, until which this core has ejected it.
+    ejected_until: AtomicU64,
 }
 
 /// What is counted for one upstream.
@@ -128,6 +134,15 @@ impl UpstreamCells {
 
     pub(crate) fn total_tunnels(&self) -> u64 {
         self.cores.iter().map(|core| core.0.tunnels.get()).sum()
+    }
+
+    pub(crate) fn eject(&self, core: usize, until: Moment) {
+        self.cores[core].0.ejected_until.store(until.nanos(), Ordering::Relaxed);
+    }
+
+    /// On how many cores it is ejected.
+    pub(crate) fn ejected(&self, now: Moment) -> usize {
+        self.cores().filter(|count| count.ejected_until.load(Ordering::Relaxed) > now.nanos()).count()
     }
 }
 

@@ -43,7 +43,7 @@ macro_rules! reasons {
 reasons! {
     Method "method", Host "host", Framing "framing", Headers "headers_too_large", Body "body_too_large",
     Route "no_route", NoUpstream "no_upstream", Upstream "upstream_failed", Timeout "upstream_timeout",
-    Client "client_gone", SlowClient "client_slow", Connections "connections_max", Tls "tls",
+    Full "service_full", Client "client_gone", SlowClient "client_slow", Connections "connections_max", Tls "tls",
 }
 
 impl Refusal {
@@ -64,6 +64,11 @@ impl Refusal {
         StatusCode::SERVICE_UNAVAILABLE,
         Reason::NoUpstream,
         "The service is not ready. Please try again in a moment.",
+    );
+    pub(crate) const FULL: Refusal = Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        Reason::Full,
+        "The service has more to do than it can. Please try again in a moment.",
     );
     pub(crate) const UPSTREAM: Refusal =
         Refusal::new(StatusCode::BAD_GATEWAY, Reason::Upstream, "The service did not give a usable answer.");

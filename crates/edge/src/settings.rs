@@ -4,8 +4,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+mod balance;
 mod route;
 
+pub use balance::{Balance, HashBy, Hedge, Retry, Traffic};
 pub use route::{Action, Condition, Forward, PathMatch, Route, Target, Wanted};
 
 /// Everything that does not change while the edge runs.
@@ -37,6 +39,8 @@ pub struct Settings {
     pub certificates: Vec<CertificateFiles>,
     /// Where the local authority keeps its certificate and key.
     pub certs_folder: PathBuf,
+    /// What the cookies of sticky routes are made with; `None` makes one that ends with the process.
+    pub sticky_key: Option<[u8; 32]>,
     /// The headers of answers that belong to no route.
     pub answer_headers: Headers,
     /// How requests are traced; `None` passes on what came, unread.
@@ -60,6 +64,7 @@ impl Settings {
             access_log: None,
             certificates: Vec::new(),
             certs_folder: certs_folder.into(),
+            sticky_key: None,
             answer_headers: Headers::default(),
             tracing: Some(Tracing::new(TraceFrom::TrustedProxies, 1.0)),
         }
@@ -244,16 +249,6 @@ pub enum Frame {
     SameOrigin,
     /// Anybody: nothing is said.
     Off,
-}
-
-/// How an upstream is chosen among the healthy ones.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Balance {
-    /// One after the other.
-    #[default]
-    RoundRobin,
-    /// The one with the fewest requests and tunnels in flight.
-    LeastConnections,
 }
 
 /// One healthy replica, as the edge sees it.

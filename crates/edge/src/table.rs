@@ -8,10 +8,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::metrics::{RouteCells, UpstreamCells};
+use prumo_clock::Moment;
+
+use crate::metrics::{RouteCells, ServiceCells, UpstreamCells};
 use crate::respond::AnswerHeaders;
 use crate::route::{Question, RouteIndex};
-use crate::settings::{Action, Route, Upstream as UpstreamSettings};
+use crate::settings::{Action, Route, Traffic, Upstream as UpstreamSettings};
 use crate::upstream::{Service, Upstream};
 
 /// Routes and upstreams, as of one generation.
@@ -21,6 +23,13 @@ pub(crate) struct Table {
     pub(crate) index: Arc<RouteIndex>,
     pub(crate) routes: Arc<[TableRoute]>,
     pub(crate) services: Arc<BTreeMap<String, Vec<TableUpstream>>>,
+    pub(crate) traffic: Arc<BTreeMap<String, TableTraffic>>,
+}
+
+#[derive(Clone)]
+pub(crate) struct TableTraffic {
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) cells: Arc<ServiceCells>,
 }
 
 #[derive(Clone)]
@@ -81,7 +90,7 @@ impl View {
 
     /// Makes the view what the table says. Upstreams that stay keep their connections; those that go are closed when
     /// idle, and when their last answer has ended.
-    pub(crate) fn take(&self, table: &Table, core: usize) {
+    pub(crate) fn take(&self, table: &Table, core: usize, now: Moment, sticky_key: &[u8; 32]) {
         let mut services = self.services.borrow_mut();
         services.retain(|name, service| {
             let is_routed = |known: &TableRoute| known.route.services().any(|routed| routed == name);
@@ -97,14 +106,22 @@ impl View {
             }
         }
         for (name, service) in services.iter() {
+            if let Some(TableTraffic { traffic, cells }) = table.traffic.get(name) {
+                service.treat(traffic, cells);
+            }
             let wanted = table.services.get(name).map_or(&[][..], Vec::as_slice);
-            service.replace(wanted.iter().map(|wanted| keep_or_make(service, wanted, core)).collect());
+            let make = |wanted: &TableUpstream| {
+                let UpstreamSettings { id, address } = wanted.settings.clone();
+                Rc::new(Upstream::new(id, address, Arc::clone(&wanted.cells), core, now, sticky_key))
+            };
+            let keep_or_make = |wanted| find_known(service, wanted).unwrap_or_else(|| make(wanted));
+            service.replace(wanted.iter().map(keep_or_make).collect());
         }
         self.routes.replace(table.routes.iter().map(|known| choices(known, &services)).collect());
         self.index.replace(Arc::clone(&table.index));
     }
 
-    pub(crate) fn sweep(&self, now: prumo_clock::Moment) {
+    pub(crate) fn sweep(&self, now: Moment) {
         for service in self.services.borrow().values() {
             service.sweep(now);
         }
@@ -120,11 +137,7 @@ fn choices(known: &TableRoute, services: &HashMap<String, Rc<Service>>) -> Choic
     Choices { views: known.cells.iter().map(view).collect(), turn: Cell::new(0) }
 }
 
-fn keep_or_make(service: &Service, wanted: &TableUpstream, core: usize) -> Rc<Upstream> {
+fn find_known(service: &Service, wanted: &TableUpstream) -> Option<Rc<Upstream>> {
     let is_same = |known: &&Rc<Upstream>| known.id == wanted.settings.id && known.address == wanted.settings.address;
-    let kept = service.upstreams().iter().find(is_same).cloned();
-    kept.unwrap_or_else(|| {
-        let UpstreamSettings { id, address } = wanted.settings.clone();
-        Rc::new(Upstream::new(id, address, Arc::clone(&wanted.cells), core))
-    })
+    service.upstreams().iter().find(is_same).cloned()
 }

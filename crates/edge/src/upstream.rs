@@ -1,17 +1,24 @@
-//! One core's view of the services: their upstreams, the idle connections to them, and who is being served.
+//! One core's view of a service: its upstreams, the idle connections to them, and who is being served.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use prumo_clock::Moment;
 
-use crate::balance;
+use crate::balance::budget::Budget;
+use crate::balance::recent::Recent;
+use crate::balance::sticky::Mark;
+use crate::balance::{self, Candidate, Choice, EjectRules, Policy, Seen, Sign, Standing, hash};
 use crate::link::Link;
-use crate::metrics::UpstreamCells;
-use crate::settings::{Address, Balance};
+use crate::metrics::{ServiceCells, ServiceCount, UpstreamCells};
+use crate::settings::{Address, Hedge, Traffic};
+
+mod wish;
+
+pub(crate) use self::wish::Wish;
 
 /// Idle connections kept to one upstream by one core: enough for the 64 clients of a usual benchmark and its bursts.
 const IDLE_MAX: usize = 128;
@@ -19,13 +26,17 @@ const IDLE_MAX: usize = 128;
 /// Below the 5 s after which uvicorn and Node close an idle connection, so that we seldom race them.
 const IDLE_AGE_MAX: Duration = Duration::from_secs(4);
 
-/// How long a refused connection keeps this core from asking that upstream again while there are others.
-const AVOID_FOR: Duration = Duration::from_secs(1);
-
 /// A service, as this core knows it. It lives as long as any request needs it; its upstreams change under it.
 pub(crate) struct Service {
     upstreams: RefCell<Vec<Rc<Upstream>>>,
+    core: usize,
     turn: Cell<usize>,
+    traffic: RefCell<Arc<Traffic>>,
+    cells: RefCell<Arc<ServiceCells>>,
+    /// What a good answer takes.
+    usual: Cell<Duration>,
+    budget: RefCell<Budget>,
+    recent: RefCell<Recent>,
 }
 
 /// One replica, as this core knows it.
@@ -34,17 +45,28 @@ pub(crate) struct Upstream {
     pub(crate) address: Address,
     pub(crate) cells: Arc<UpstreamCells>,
     core: usize,
+    name: u64,
+    mark: Mark,
+    standing: Cell<Standing>,
     /// Last in, first out: the warmest connection is used, the others may grow old.
     #[expect(clippy::vec_box, reason = "a link is large, and moved in and out for every request")]
     idle: RefCell<Vec<Box<Link>>>,
     /// No longer in the table: connections to it are not kept.
     is_retired: Cell<bool>,
-    avoid_until: Cell<Moment>,
 }
 
 impl Service {
-    pub(crate) fn new(turn: usize) -> Service {
-        Service { upstreams: RefCell::default(), turn: Cell::new(turn) }
+    pub(crate) fn new(core: usize) -> Service {
+        Service {
+            upstreams: RefCell::default(),
+            core,
+            turn: Cell::new(core),
+            traffic: RefCell::default(),
+            cells: RefCell::new(Arc::new(ServiceCells::new("", core + 1))),
+            usual: Cell::default(),
+            budget: RefCell::default(),
+            recent: RefCell::default(),
+        }
     }
 
     pub(crate) fn upstreams(&self) -> std::cell::Ref<'_, Vec<Rc<Upstream>>> {
@@ -60,28 +82,125 @@ impl Service {
         }
     }
 
-    /// Chooses an upstream that is not in `tried` and takes a seat there. Nothing is awaited between looking at the
-    /// list and counting the seat, so a core that has taken a new list can never again pick from an older one.
-    pub(crate) fn take_seat(&self, wish: &Wish, now: Moment, tried: &[Rc<Upstream>]) -> Result<Seat, NoSeat> {
-        let upstreams = self.upstreams.borrow();
-        let is_untried = |index: usize| !tried.iter().any(|tried| Rc::ptr_eq(tried, &upstreams[index]));
-        let is_well = |index: usize| upstreams[index].avoid_until.get() <= now && is_untried(index);
-        let chosen = self
-            .choose(wish.balance, &upstreams, is_well)
-            .or_else(|| self.choose(wish.balance, &upstreams, is_untried))
-            .ok_or(NoSeat::Nobody)?;
-        self.turn.set(chosen + 1);
-        Ok(Seat::take(&upstreams[chosen]))
+    /// Treats its upstreams so from now on.
+    pub(crate) fn treat(&self, traffic: &Arc<Traffic>, cells: &Arc<ServiceCells>) {
+        self.traffic.replace(Arc::clone(traffic));
+        self.cells.replace(Arc::clone(cells));
     }
 
-    fn choose(&self, balance: Balance, upstreams: &[Rc<Upstream>], usable: impl Fn(usize) -> bool) -> Option<usize> {
-        let (turn, count) = (self.turn.get(), upstreams.len());
-        match balance {
-            Balance::RoundRobin => balance::round_robin(turn, count, usable),
-            Balance::LeastConnections => {
-                balance::least_connections(turn, count, |index| upstreams[index].cells.load(), usable)
-            }
+    /// Chooses an upstream that is not in `tried` and takes a seat there. Nothing is awaited between looking at the
+    /// list and counting the seat, so a core that has taken a new list can never again pick from an older one.
+    pub(crate) fn take_seat(
+        self: &Rc<Self>,
+        wish: &Wish<'_>,
+        now: Moment,
+        tried: &[Rc<Upstream>],
+    ) -> Result<Seat, NoSeat> {
+        let upstreams = self.upstreams.borrow();
+        let traffic = self.traffic.borrow();
+        if let Some(most) = traffic.in_flight_max
+            && upstreams.iter().map(|upstream| upstream.cells.total_requests()).sum::<u64>() >= u64::from(most)
+        {
+            self.count(|count| count.full.add(1));
+            return Err(NoSeat::Full);
         }
+        let is_untried = |index: usize| !tried.iter().any(|tried| Rc::ptr_eq(tried, &upstreams[index]));
+        let stays = wish.mark.and_then(|mark| {
+            let index = upstreams.iter().position(|upstream| upstream.mark == mark)?;
+            (is_untried(index) && balance::may_stay(&upstreams, index, now)).then_some(index)
+        });
+        let chosen = match stays {
+            Some(index) => index,
+            None => {
+                let turn = self.turn.get();
+                let draw = hash::mix(turn as u64 ^ ((self.core as u64) << 48));
+                let choice = Choice { policy: wish.policy(), turn, draw, now, slow_start: traffic.slow_start };
+                let chosen = balance::choose(&upstreams, choice, is_untried).ok_or(NoSeat::Nobody)?;
+                self.turn.set(if wish.policy() == Policy::RoundRobin { chosen + 1 } else { turn.wrapping_add(1) });
+                chosen
+            }
+        };
+        if !wish.is_counted.replace(true) {
+            self.budget.borrow_mut().request(now);
+        }
+        let makes_sticky = wish.is_sticky() && stays.is_none();
+        Ok(Seat::take(self, &upstreams[chosen], makes_sticky, now))
+    }
+
+    /// Whether a request may be asked a second time now; counts it when it may.
+    pub(crate) fn may_ask_again(&self, now: Moment) -> bool {
+        let may = self.budget.borrow_mut().spend(self.traffic.borrow().retry_budget, now);
+        if !may {
+            self.count(|count| count.again_refused.add(1));
+        }
+        may
+    }
+
+    /// After which time a second upstream is to be asked as well. Nothing while there is no second one, or too little
+    /// is known.
+    pub(crate) fn hedge_after(&self, hedge: Hedge) -> Option<Duration> {
+        if self.upstreams.borrow().len() < 2 {
+            return None;
+        }
+        match hedge {
+            Hedge::After(delay) => Some(delay),
+            Hedge::Percentile(percent) => self.recent.borrow_mut().percentile(percent),
+        }
+    }
+
+    /// Counts something that happened to the service.
+    pub(crate) fn count(&self, add: impl FnOnce(&ServiceCount)) {
+        add(&self.cells.borrow().cores[self.core].0);
+    }
+
+    /// Begins to wait for an upstream, unless too many do.
+    pub(crate) fn wait(self: &Rc<Self>) -> Option<Waiting> {
+        let cells = Arc::clone(&self.cells.borrow());
+        if cells.waiting() >= u64::from(self.traffic.borrow().waiting_max) {
+            self.count(|count| count.full.add(1));
+            return None;
+        }
+        let waiting = Waiting { cells, core: self.core };
+        waiting.cells.cores[self.core].0.waiting.add(1);
+        Some(waiting)
+    }
+
+    /// A hedge answered before `upstream` did, which was asked `latency` ago.
+    pub(crate) fn overtaken(&self, upstream: &Upstream, latency: Duration, now: Moment) {
+        self.note(upstream, Outcome::Overtaken.sign(), latency, now);
+    }
+
+    /// Remembers how a request to `upstream` went.
+    fn note(&self, upstream: &Upstream, sign: Sign, latency: Duration, now: Moment) {
+        let traffic = self.traffic.borrow();
+        let rules = EjectRules { after: traffic.eject_after, first: traffic.eject_for, most: traffic.eject_for_max };
+        let usual = self.usual.get();
+        if sign == Sign::Good {
+            self.usual.set(balance::follow(usual, latency));
+        }
+        let may_eject = sign == Sign::Bad && self.may_eject(traffic.eject_share_max, now);
+        let mut standing = upstream.standing.get();
+        let is_ejected = standing.note(sign, Seen { latency, usual, may_eject, now }, rules);
+        upstream.standing.set(standing);
+        if is_ejected {
+            let until = standing.ejected_until();
+            upstream.cells.eject(upstream.core, until);
+            self.count(|count| count.ejections.add(1));
+            let seconds = until.since(now).as_secs();
+            tracing::warn!(
+                replica = upstream.id,
+                core = self.core,
+                seconds,
+                "replica keeps failing, others are asked for a while"
+            );
+        }
+    }
+
+    /// Whether one more upstream may be ejected.
+    fn may_eject(&self, share_max: f64, now: Moment) -> bool {
+        let upstreams = self.upstreams.borrow();
+        let ejected = upstreams.iter().filter(|upstream| upstream.standing.get().is_ejected(now)).count();
+        (ejected + 1) as f64 * 100.0 <= share_max * upstreams.len() as f64
     }
 
     /// Closes connections that have been idle too long or that the upstream has closed.
@@ -92,16 +211,43 @@ impl Service {
     }
 }
 
+impl Candidate for Upstream {
+    fn name(&self) -> u64 {
+        self.name
+    }
+
+    fn load(&self) -> u64 {
+        self.cells.load()
+    }
+
+    fn own_load(&self) -> u64 {
+        self.cells.requests(self.core).get()
+    }
+
+    fn standing(&self) -> &Cell<Standing> {
+        &self.standing
+    }
+}
+
 impl Upstream {
-    pub(crate) fn new(id: String, address: Address, cells: Arc<UpstreamCells>, core: usize) -> Upstream {
+    pub(crate) fn new(
+        id: String,
+        address: Address,
+        cells: Arc<UpstreamCells>,
+        core: usize,
+        now: Moment,
+        sticky_key: &[u8; 32],
+    ) -> Upstream {
         Upstream {
+            name: hash::number_of(id.as_bytes()),
+            mark: Mark::of(sticky_key, &id),
             id,
             address,
             cells,
             core,
+            standing: Cell::new(Standing::new(now)),
             idle: RefCell::default(),
             is_retired: Cell::new(false),
-            avoid_until: Cell::new(Moment::from_nanos(0)),
         }
     }
 
@@ -130,22 +276,13 @@ impl Upstream {
     }
 }
 
-/// What one request wants of the balance. Made from its head, before it is known who can be asked.
-pub(crate) struct Wish {
-    balance: Balance,
-}
-
-impl Wish {
-    pub(crate) fn new(balance: Balance) -> Wish {
-        Wish { balance }
-    }
-}
-
 /// Why nobody can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NoSeat {
     /// There is no upstream, or all were tried.
     Nobody,
+    /// The service has as much to do as it may.
+    Full,
 }
 
 /// How an upstream did with one request, as the balance remembers it. Whoever took a seat and learned how it went says
@@ -160,20 +297,37 @@ pub(crate) enum Outcome {
     Died,
     /// The answer did not begin in the time that the route allows.
     Expired,
+    /// Another upstream, asked later, answered first.
+    Overtaken,
+}
+
+impl Outcome {
+    fn sign(self) -> Sign {
+        match self {
+            // What is not implemented fails everywhere alike.
+            Outcome::Answered(status) if status.is_server_error() && status != StatusCode::NOT_IMPLEMENTED => Sign::Bad,
+            Outcome::Answered(_) => Sign::Good,
+            Outcome::Died | Outcome::Expired => Sign::Bad,
+            Outcome::Refused => Sign::Refused,
+            Outcome::Overtaken => Sign::Slow,
+        }
+    }
 }
 
 /// A request's place at an upstream, counted from the choice until the answer has ended.
 pub(crate) struct Seat {
     pub(crate) upstream: Rc<Upstream>,
+    service: Rc<Service>,
     is_tunnel: bool,
+    makes_sticky: bool,
     /// When the connection was last known to live.
     now: Moment,
 }
 
 impl Seat {
-    fn take(upstream: &Rc<Upstream>) -> Seat {
+    fn take(service: &Rc<Service>, upstream: &Rc<Upstream>, makes_sticky: bool, now: Moment) -> Seat {
         upstream.cells.requests(upstream.core).add(1);
-        Seat { upstream: Rc::clone(upstream), is_tunnel: false, now: Moment::from_nanos(0) }
+        Seat { upstream: Rc::clone(upstream), service: Rc::clone(service), is_tunnel: false, makes_sticky, now }
     }
 
     /// From a request to a tunnel. Counted there before it is no longer counted here, so that it is never nowhere.
@@ -185,11 +339,25 @@ impl Seat {
     }
 
     /// How it went, and how long that took.
-    pub(crate) fn finished(&mut self, outcome: Outcome, _latency: Duration, now: Moment) {
+    pub(crate) fn finished(&mut self, outcome: Outcome, latency: Duration, now: Moment) {
         self.now = now;
-        if outcome == Outcome::Refused {
-            self.upstream.avoid_until.set(now + AVOID_FOR);
-        }
+        self.service.note(&self.upstream, outcome.sign(), latency, now);
+    }
+
+    /// Adds a latency to what hedges are timed by.
+    pub(crate) fn remember(&self, latency: Duration) {
+        self.service.recent.borrow_mut().observe(latency);
+    }
+
+    /// The same, without making the client come back here.
+    pub(crate) fn without_cookie(mut self) -> Seat {
+        self.makes_sticky = false;
+        self
+    }
+
+    /// The cookie that brings the client back here, when it does not have it.
+    pub(crate) fn set_cookie(&self, name: &str, secure: bool) -> Option<HeaderValue> {
+        if self.makes_sticky { self.upstream.mark.set_cookie(name, secure) } else { None }
     }
 
     /// Keeps the connection for the next request, if it can carry one.
@@ -206,5 +374,17 @@ impl Drop for Seat {
         let cells = &self.upstream.cells;
         let count = if self.is_tunnel { cells.tunnels(self.upstream.core) } else { cells.requests(self.upstream.core) };
         count.sub(1);
+    }
+}
+
+/// A request that waits for an upstream, counted so that not all of them can.
+pub(crate) struct Waiting {
+    cells: Arc<ServiceCells>,
+    core: usize,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.cells.cores[self.core].0.waiting.sub(1);
     }
 }

@@ -431,7 +431,8 @@ fn counts_what_is_in_flight() {
 fn balances() {
     let apps = [App::named("a"), App::named("b"), App::named("c")];
     let upstreams = [apps[0].upstream("a"), apps[1].upstream("b"), apps[2].upstream("c")];
-    let site = Site::start_with(|settings| settings.cores = Some(1), |_| {});
+    let site =
+        Site::start_with(|settings| settings.cores = Some(1), |route| forward(route).balance = Balance::RoundRobin);
     site.serve(&upstreams);
     for _ in 0..30 {
         site.get("/");

@@ -1,4 +1,10 @@
 //! Asking upstreams until one answers, or none can be asked without risking that a request is served twice.
+//!
+//! What was not sent, because no connection could be made, is always asked of another: that costs nobody anything. What
+//! may have been served is asked again only when the request may be repeated, the route says so, and the service's
+//! budget allows it.
+
+mod hedge;
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -10,8 +16,7 @@ use prumo_clock::Moment;
 
 use super::Journey;
 use crate::body::{BodyCut, Meter, Upload};
-use crate::client::Phase;
-use crate::core::Core;
+use crate::client::{Pace, Phase};
 use crate::link::{Failure, Link};
 use crate::record::Record;
 use crate::respond::Refusal;
@@ -26,58 +31,156 @@ const WAIT_MAX: Duration = Duration::from_secs(5);
 /// How often a request looks again at upstreams that refuse connections.
 const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
-/// Requests that one core lets wait. They hold memory, and a service that is gone should fail fast under load.
-const WAITING_MAX: usize = 512;
-
 /// Connections tried for one request before giving up.
 const ATTEMPTS_MAX: u32 = 64;
 
+/// What is to be done next with a request.
+enum Next {
+    Answer(Asked),
+    Again(Request<Upload>),
+}
+
 impl Journey<'_> {
-    /// Asks upstreams until one answers, or none can be asked without risking that a request is served twice.
+    /// Asks until there is an answer to pass on.
     pub(super) async fn ask(&self, mut request: Request<Upload>, record: &mut Record) -> Result<Asked, Refusal> {
+        let wish = self.wish(&request);
         let mut attempts = Attempts::new(record.started());
-        let wish = Wish::new(self.forward.balance);
         loop {
-            let mut seat = self.find_seat(&wish, &mut attempts).await?;
+            let mut seat = match attempts.seat.take() {
+                Some(seat) => seat,
+                None => self.find_seat(&wish, &mut attempts).await?,
+            };
             record.choose(&seat.upstream);
-            let Some(mut link) = self.find_link(&mut seat, &mut attempts).await else { continue };
-            let spare = if link.is_reused { spare_copy(&request) } else { None };
-            let asked = self.core.clock.now();
+            let Some(link) = self.find_link(&mut seat, attempts.wants_fresh).await else {
+                if let Some(held) = attempts.held.take() {
+                    return Ok(held.pass_on(record));
+                }
+                attempts.tried.push(Rc::clone(&seat.upstream));
+                continue;
+            };
             if !link.is_reused {
-                record.connected(asked.since(link.idle_since));
+                record.connected(self.core.clock.now().since(link.idle_since));
             }
-            self.start_clock(&request);
-            let exchanged = link.exchange(request, self.pace).await;
-            let now = self.core.clock.now();
-            match exchanged {
-                Ok(response) => {
-                    seat.finished(Outcome::Answered(response.status()), now.since(asked), now);
-                    record.answered(response.status(), asked, now);
-                    return Ok(Asked { response, link, seat });
-                }
-                Err(Failure::NotSent(unsent)) => request = *unsent,
-                Err(Failure::Expired) => {
-                    let refusal = self.why_expired();
-                    if refusal == Refusal::TIMEOUT {
-                        seat.finished(Outcome::Expired, now.since(asked), now);
-                    }
-                    return Err(refusal);
-                }
-                Err(Failure::Died(error)) => match spare {
-                    Some(spare) => {
-                        attempts.wants_fresh = true;
-                        request = spare;
-                    }
-                    None => {
-                        let refusal = why_died(&error, record.meter());
-                        if refusal == Refusal::UPSTREAM {
-                            seat.finished(Outcome::Died, now.since(asked), now);
-                        }
-                        return Err(refusal);
-                    }
-                },
+            match self.run_and_judge(request, Errand::new(seat, link, self), &wish, &mut attempts, record).await? {
+                Next::Answer(asked) => return Ok(asked.pass_on(record)),
+                Next::Again(again) => request = again,
             }
             attempts.count(record)?;
+        }
+    }
+
+    fn wish(&self, request: &Request<Upload>) -> Wish<'_> {
+        let client = self.client.facts.address.as_bytes();
+        Wish::of(&self.forward.balance, request.headers(), request.uri().path(), client)
+    }
+
+    /// Asks one upstream, or with a hedge two, and says what follows from how that went.
+    async fn run_and_judge(
+        &self,
+        request: Request<Upload>,
+        errand: Errand,
+        wish: &Wish<'_>,
+        attempts: &mut Attempts,
+        record: &Record,
+    ) -> Result<Next, Refusal> {
+        let is_reused = errand.link.is_reused;
+        let hedge = hedge::delay(self, &request);
+        let may_repeat = is_reused || hedge.is_some() || attempts.retries < self.forward.retry.times;
+        let spare = if may_repeat { spare_copy(&request) } else { None };
+        self.start_clock(&request);
+        let Done { result, mut errand } = match (hedge, &spare) {
+            (Some(delay), Some(spare)) => {
+                Box::pin(hedge::race(
+                    self,
+                    errand,
+                    request,
+                    hedge::Beside { spare, delay, wish, tried: &attempts.tried },
+                ))
+                .await
+            }
+            _ => errand.run(request, self.pace).await,
+        };
+        let now = self.core.clock.now();
+        let latency = now.since(errand.asked);
+        match result {
+            Ok(response) => {
+                errand.seat.finished(Outcome::Answered(response.status()), latency, now);
+                if self.forward.hedge.is_some() {
+                    errand.seat.remember(latency);
+                }
+                let asked = Asked { response, link: errand.link, seat: errand.seat, asked: errand.asked, now };
+                Ok(self.judge_answer(asked, spare, wish, attempts))
+            }
+            Err(Failure::NotSent(unsent)) => Ok(Next::Again(*unsent)),
+            Err(Failure::Expired) => {
+                let refusal = self.why_expired();
+                if refusal == Refusal::TIMEOUT {
+                    errand.seat.finished(Outcome::Expired, latency, now);
+                }
+                Err(refusal)
+            }
+            // Its upstream may have closed a kept connection in the same instant.
+            Err(Failure::Died(_)) if is_reused && !attempts.wants_fresh && spare.is_some() => {
+                attempts.wants_fresh = true;
+                spare.map(Next::Again).ok_or(Refusal::UPSTREAM)
+            }
+            Err(Failure::Died(error)) => {
+                let refusal = why_died(&error, record.meter());
+                if refusal == Refusal::UPSTREAM {
+                    errand.seat.finished(Outcome::Died, latency, now);
+                }
+                self.judge_death(refusal, &errand.seat.upstream, spare, attempts)
+            }
+        }
+    }
+
+    /// An answer is passed on, unless its status is one for which the route asks another upstream.
+    fn judge_answer(
+        &self,
+        asked: Asked,
+        spare: Option<Request<Upload>>,
+        wish: &Wish<'_>,
+        attempts: &mut Attempts,
+    ) -> Next {
+        let (retry, service) = (&self.forward.retry, &self.route.service);
+        let is_wanted = retry.on_status.contains(&asked.response.status().as_u16()) && attempts.retries < retry.times;
+        let Some(spare) = spare.filter(|_| is_wanted) else { return Next::Answer(asked) };
+        attempts.tried.push(Rc::clone(&asked.seat.upstream));
+        match service.take_seat(wish, asked.now, &attempts.tried) {
+            Ok(seat) if service.may_ask_again(asked.now) => {
+                attempts.retries += 1;
+                attempts.seat = Some(seat);
+                // Passed on when the other one has none at all.
+                attempts.held = Some(asked);
+                Next::Again(spare)
+            }
+            Ok(_) | Err(_) => Next::Answer(asked),
+        }
+    }
+
+    /// A request whose connection ended is asked again, if the route and the budget say so.
+    fn judge_death(
+        &self,
+        refusal: Refusal,
+        upstream: &Rc<Upstream>,
+        spare: Option<Request<Upload>>,
+        attempts: &mut Attempts,
+    ) -> Result<Next, Refusal> {
+        if let Some(held) = attempts.held.take() {
+            return Ok(Next::Answer(held));
+        }
+        let retry = &self.forward.retry;
+        match spare {
+            Some(spare)
+                if retry.on_reset
+                    && attempts.retries < retry.times
+                    && self.route.service.may_ask_again(self.core.clock.now()) =>
+            {
+                attempts.retries += 1;
+                attempts.tried.push(Rc::clone(upstream));
+                Ok(Next::Again(spare))
+            }
+            _ => Err(refusal),
         }
     }
 
@@ -95,13 +198,15 @@ impl Journey<'_> {
     }
 
     /// A seat at an upstream; waits a little while the service has none.
-    async fn find_seat(&self, wish: &Wish, attempts: &mut Attempts) -> Result<Seat, Refusal> {
+    async fn find_seat(&self, wish: &Wish<'_>, attempts: &mut Attempts) -> Result<Seat, Refusal> {
         self.pace.enter(Phase::Upstream);
+        let service = &self.route.service;
         let mut waiting = None;
         loop {
             let now = self.core.clock.now();
-            match self.route.service.take_seat(wish, now, &attempts.tried) {
+            match service.take_seat(wish, now, &attempts.tried) {
                 Ok(seat) => return Ok(seat),
+                Err(NoSeat::Full) => return Err(Refusal::FULL),
                 Err(NoSeat::Nobody) => {}
             }
             // All were tried, or there are none. A wait that began under load stays bounded by the first.
@@ -110,7 +215,7 @@ impl Journey<'_> {
                 return Err(Refusal::NO_UPSTREAM);
             }
             if waiting.is_none() {
-                waiting = Some(Waiting::begin(self.core).ok_or(Refusal::NO_UPSTREAM)?);
+                waiting = Some(service.wait().ok_or(Refusal::FULL)?);
             }
             let changed = self.core.view_changed.notified();
             let look_again = if attempts.tried.is_empty() { left } else { LOOK_AGAIN.min(left) };
@@ -121,12 +226,10 @@ impl Journey<'_> {
     }
 
     /// A connection to the seat's upstream; `None` when it refuses and another is to be asked.
-    async fn find_link(&self, seat: &mut Seat, attempts: &mut Attempts) -> Option<Box<Link>> {
+    async fn find_link(&self, seat: &mut Seat, wants_fresh: bool) -> Option<Box<Link>> {
         let upstream = Rc::clone(&seat.upstream);
         let now = self.core.clock.now();
-        if !attempts.wants_fresh
-            && let Some(link) = upstream.take_idle(now)
-        {
+        if !wants_fresh && let Some(link) = upstream.take_idle(now) {
             return Some(link);
         }
         let opening = Link::open(&upstream.address, &self.core.protocols.upstream, self.core.scratch.clone(), now);
@@ -137,8 +240,38 @@ impl Journey<'_> {
         }
         let refused = self.core.clock.now();
         seat.finished(Outcome::Refused, refused.since(now), refused);
-        attempts.tried.push(upstream);
         None
+    }
+}
+
+/// A seat and a connection, ready to carry a request.
+struct Errand {
+    seat: Seat,
+    link: Box<Link>,
+    asked: Moment,
+}
+
+/// How an errand ended.
+struct Done {
+    result: Result<Response<Incoming>, Failure>,
+    errand: Errand,
+}
+
+impl Errand {
+    fn new(seat: Seat, link: Box<Link>, journey: &Journey<'_>) -> Errand {
+        Errand { seat, link, asked: journey.core.clock.now() }
+    }
+
+    async fn run(mut self, request: Request<Upload>, pace: &Pace) -> Done {
+        let result = self.link.exchange(request, pace).await;
+        Done { result, errand: self }
+    }
+}
+
+impl Done {
+    /// An answer that is no server error.
+    fn is_good(&self) -> bool {
+        self.result.as_ref().is_ok_and(|response| !response.status().is_server_error())
     }
 }
 
@@ -147,6 +280,16 @@ pub(super) struct Asked {
     pub(super) response: Response<Incoming>,
     pub(super) link: Box<Link>,
     pub(super) seat: Seat,
+    asked: Moment,
+    now: Moment,
+}
+
+impl Asked {
+    fn pass_on(self, record: &mut Record) -> Asked {
+        record.choose(&self.seat.upstream);
+        record.answered(self.response.status(), self.asked, self.now);
+        self
+    }
 }
 
 /// What has been tried for one request.
@@ -155,11 +298,17 @@ struct Attempts {
     tried: Vec<Rc<Upstream>>,
     wants_fresh: bool,
     count: u32,
+    /// Those after which something may have been served twice.
+    retries: u32,
+    /// Already taken for the next attempt.
+    seat: Option<Seat>,
+    /// An answer that another upstream may better.
+    held: Option<Asked>,
 }
 
 impl Attempts {
     fn new(started: Moment) -> Attempts {
-        Attempts { started, tried: Vec::new(), wants_fresh: false, count: 0 }
+        Attempts { started, tried: Vec::new(), wants_fresh: false, count: 0, retries: 0, seat: None, held: None }
     }
 
     fn count(&mut self, record: &mut Record) -> Result<(), Refusal> {
@@ -169,27 +318,7 @@ impl Attempts {
     }
 }
 
-/// A request that waits for an upstream, counted so that not all of them can.
-struct Waiting<'a>(&'a Core);
-
-impl Waiting<'_> {
-    fn begin(core: &Core) -> Option<Waiting<'_>> {
-        if core.waiting.get() >= WAITING_MAX {
-            return None;
-        }
-        core.waiting.set(core.waiting.get() + 1);
-        Some(Waiting(core))
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.set(self.0.waiting.get() - 1);
-    }
-}
-
-/// A second copy of a request that may be asked twice without harm: should the upstream have closed the reused
-/// connection in the same instant, the request is asked again on a fresh one.
+/// A second copy of a request that may be asked twice without harm.
 fn spare_copy(request: &Request<Upload>) -> Option<Request<Upload>> {
     let is_idempotent =
         matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);

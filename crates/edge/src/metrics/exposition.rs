@@ -3,14 +3,18 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 
-use super::{CoreCount, Count, Histogram, RouteCells, RouteCount, Sum, UpstreamCells};
+use prumo_clock::Moment;
+
+use super::{CoreCount, Count, Histogram, RouteCells, RouteCount, SERVICE_COUNTERS, ServiceCells, Sum, UpstreamCells};
 use crate::respond::Reason;
 
 /// Everything a scrape shows.
 pub(crate) struct Scrape<'a> {
     pub(crate) cores: &'a [&'a CoreCount],
     pub(crate) routes: &'a [Arc<RouteCells>],
+    pub(crate) services: &'a [Arc<ServiceCells>],
     pub(crate) upstreams: &'a [(String, String, Arc<UpstreamCells>)],
+    pub(crate) now: Moment,
     pub(crate) lines_lost_by_writer: u64,
 }
 
@@ -20,6 +24,7 @@ impl Scrape<'_> {
         self.write_requests(out);
         self.write_durations(out);
         self.write_cores(out);
+        self.write_services(out);
         self.write_upstreams(out);
     }
 
@@ -89,6 +94,22 @@ impl Scrape<'_> {
         for &reason in Reason::ALL {
             let count: u64 = self.cores.iter().map(|core| core.refused(reason).get()).sum();
             line(out, format_args!("prumo_edge_refused_total{{reason=\"{}\"}} {count}", reason.label()));
+        }
+    }
+
+    fn write_services(&self, out: &mut String) {
+        for (name, help, read) in SERVICE_COUNTERS {
+            family(out, name, "counter", help);
+            for cells in self.services {
+                let count: u64 = cells.cores.iter().map(|core| read(&core.0)).sum();
+                line(out, format_args!("{name}{{service=\"{}\"}} {count}", Escaped(&cells.service)));
+            }
+        }
+        let name = "prumo_edge_upstream_ejected";
+        family(out, name, "gauge", "Cores that have ejected this replica for now.");
+        for (service, id, cells) in self.upstreams {
+            let (labels, cores) = (ReplicaLabels { service, replica: id }, cells.ejected(self.now));
+            line(out, format_args!("{name}{{{labels}}} {cores}"));
         }
     }
 

@@ -21,7 +21,16 @@ fn exposes_what_was_counted() {
     upstream.core(0).first_byte.observe(Duration::from_millis(3));
     let mut out = String::new();
     let upstreams = [("app".to_owned(), "app-1".to_owned(), upstream)];
-    Scrape { cores: &[&core], routes: &[route], upstreams: &upstreams, lines_lost_by_writer: 4 }.write(&mut out);
+    let (services, now) = ([], Moment::from_nanos(0));
+    let scrape = Scrape {
+        cores: &[&core],
+        routes: &[route],
+        services: &services,
+        upstreams: &upstreams,
+        now,
+        lines_lost_by_writer: 4,
+    };
+    scrape.write(&mut out);
     for line in [
         "prumo_edge_requests_total{service=\"app\",route=\"a\\\"b\",status=\"2xx\"} 5",
         "prumo_edge_request_duration_seconds_bucket{service=\"app\",route=\"a\\\"b\",le=\"0.001\"} 0",

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Balance, Headers};
+use super::{Balance, Headers, Hedge, Retry};
 
 /// Which requests are taken, and what is done with them.
 ///
@@ -99,6 +99,10 @@ pub struct Forward {
     pub to: Vec<Target>,
     /// How an upstream of the service is chosen.
     pub balance: Balance,
+    /// When a request is asked again.
+    pub retry: Retry,
+    /// When a second upstream is asked as well; `None` for never.
+    pub hedge: Option<Hedge>,
     /// How long the upstream may take to begin its answer.
     pub timeout: Duration,
 }
@@ -108,7 +112,9 @@ impl Forward {
     pub fn to(service: impl Into<String>) -> Forward {
         Forward {
             to: vec![Target { service: service.into(), weight: 1 }],
-            balance: Balance::RoundRobin,
+            balance: Balance::Auto,
+            retry: Retry::default(),
+            hedge: None,
             timeout: Duration::from_secs(60),
         }
     }

@@ -28,6 +28,7 @@ pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> ed
         access_log: front.access_log.then_some(access_log),
         certificates: config.certificates.iter().map(|files| certificate(files, base)).collect(),
         certs_folder: state.join("certs"),
+        sticky_key: None,
         answer_headers: edge::Headers::default(),
         tracing: Some(edge::Tracing::new(edge::TraceFrom::TrustedProxies, 1.0)),
     }
@@ -57,6 +58,8 @@ fn forward(forward: &config::Forward) -> edge::Forward {
             config::Balance::RoundRobin => edge::Balance::RoundRobin,
             config::Balance::LeastConnections => edge::Balance::LeastConnections,
         },
+        retry: edge::Retry::default(),
+        hedge: None,
         timeout: forward.timeout,
     }
 }
