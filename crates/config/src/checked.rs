@@ -34,7 +34,7 @@ pub(crate) use names::{Host, PathPrefix, ServiceName, UrlPath};
 pub(crate) use numbers::Cores;
 pub(crate) use status::StatusCodes;
 pub(crate) use targets::Targets;
-pub(crate) use texts::{FilePath, Text};
+pub(crate) use texts::{Addresses, FileMode, FilePath, Text};
 pub(crate) use words::Words;
 
 /// Reads the tree and its parts, and gives either all values or all mistakes.

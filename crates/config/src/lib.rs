@@ -37,7 +37,7 @@ pub use resolved::{
     Target, Value,
 };
 pub use secrecy::smells_secret;
-pub use settings::{Admin, Certificate, Edge, Restart, Site, Stop};
+pub use settings::{Admin, Certificate, Edge, Restart, Site, Socket, Stop};
 pub use value::{Cidr, Civil, Cron, Percent, Rate, Size};
 
 /// Reads the text of a file.

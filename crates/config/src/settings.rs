@@ -12,7 +12,7 @@ mod route;
 mod service;
 mod site;
 
-pub use edge::{Admin, Edge};
+pub use edge::{Admin, Edge, Socket};
 pub(crate) use health::HealthTable;
 pub use route::Certificate;
 pub(crate) use route::RouteTable;

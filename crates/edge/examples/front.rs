@@ -28,7 +28,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let drain = Drain::new(clock.clone());
     let stage = drain.stage("edge");
     let mut settings = Settings::new("/tmp/front/certs");
-    settings.address = IpAddr::from([127, 0, 0, 1]);
+    settings.addresses = vec![IpAddr::from([127, 0, 0, 1])];
     settings.http = Port::Number(http);
     settings.https = if https == 0 { Port::Off } else { Port::Number(https) };
     settings.cores = Some(cores);

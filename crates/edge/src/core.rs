@@ -2,10 +2,10 @@
 //! another core, so nothing here is locked.
 
 use std::cell::{Cell, RefCell};
-use std::net::TcpListener;
+use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 use http::HeaderMap;
@@ -17,11 +17,11 @@ use tokio::sync::Notify;
 use crate::access_log::{Lines, Mailbox};
 use crate::client::Pace;
 use crate::deadline::{Deadlines, SWEEP_EVERY};
-use crate::listen;
+use crate::listen::{self, Cells, CoreSocket, Crowd};
 use crate::metrics::{Apart, CoreCount, RouteCells};
 use crate::respond::AnswerHeaders;
 use crate::serve;
-use crate::settings::Settings;
+use crate::settings::{ListeningSocket, Network, Settings};
 use crate::stream::Scratch;
 use crate::table::{Table, View};
 use crate::trace::{Trace, write_hex};
@@ -35,8 +35,18 @@ pub(crate) struct Shared {
     pub(crate) connections: AtomicU32,
     /// What the cookies of sticky routes are made with.
     pub(crate) sticky_key: [u8; 32],
+    /// The same by address.
+    pub(crate) crowd: Crowd,
+    /// The listening sockets once more, to hand them to a successor. Closed when a core stops accepting.
+    pub(crate) handover: Mutex<Vec<ListeningSocket>>,
     /// Requests that no route takes.
     pub(crate) unrouted: Arc<RouteCells>,
+}
+
+impl Shared {
+    fn close_handover(&self) {
+        self.handover.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
 }
 
 /// What the control plane sees of one core.
@@ -64,8 +74,8 @@ pub(crate) struct Seed {
     pub(crate) shared: Arc<Shared>,
     pub(crate) clock: Clock,
     pub(crate) stage: Stage,
-    pub(crate) http: Option<TcpListener>,
-    pub(crate) https: Option<(TcpListener, Arc<ServerConfig>)>,
+    pub(crate) listeners: Vec<CoreSocket>,
+    pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) mailbox: Option<Mailbox>,
 }
 
@@ -95,7 +105,7 @@ pub(crate) struct Core {
 /// Lives through a core's whole life, on its thread.
 pub(crate) fn run(seed: Seed) {
     let shared = Arc::clone(&seed.shared);
-    let life = Life(&shared.cores[seed.number].0);
+    let life = Life { share: &shared.cores[seed.number].0, shared: &shared };
     let built = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build_local(Default::default());
     match built {
         Ok(runtime) => runtime.block_on(live(seed)),
@@ -105,28 +115,29 @@ pub(crate) fn run(seed: Seed) {
 }
 
 /// Says that a core has ended, also when it panics. It then picks nothing: whoever waits for it to settle waits for
-/// nothing more.
-struct Life<'a>(&'a CoreShare);
+/// nothing more. No successor may get the sockets of a core that has failed, and their queues are closed with it.
+struct Life<'a> {
+    share: &'a CoreShare,
+    shared: &'a Shared,
+}
 
 impl Drop for Life<'_> {
     fn drop(&mut self) {
-        self.0.taken.store(ENDED, Ordering::Release);
+        self.share.taken.store(ENDED, Ordering::Release);
+        self.shared.close_handover();
     }
 }
 
 async fn live(seed: Seed) {
-    let Seed { number, shared, clock, stage, http, https, mailbox } = seed;
+    let Seed { number, shared, clock, stage, listeners, tls, mailbox } = seed;
     let core = Rc::new(Core::new(number, shared, clock, stage, mailbox));
     core.await_first_table().await;
-    let mut listening = Vec::new();
-    if let Some(listener) = http {
-        listening.push(core.stage.spawn_local("http listener", listen::accept(Rc::clone(&core), listener, None)));
-    }
-    if let Some((listener, tls)) = https {
-        listening.push(core.stage.spawn_local("https listener", listen::accept(Rc::clone(&core), listener, Some(tls))));
-    }
+    let listen = |share| core.stage.spawn_local("listener", listen::accept(Rc::clone(&core), share, tls.clone()));
+    let listening: Vec<_> = listeners.into_iter().map(listen).collect();
     core.stage.spawn_local("upstream table", take_tables(Rc::clone(&core)));
     sweep_until_stopped(&core).await;
+    // What a successor did not take is closed with the listeners.
+    core.shared.close_handover();
     core.deadlines.wake_all();
     core.end(&listening).await;
 }
@@ -265,7 +276,7 @@ impl Core {
         }
         self.counts().connections.add(1);
         self.counts().connections_open.add(1);
-        Some(OpenConnection(Rc::clone(self)))
+        Some(OpenConnection { core: Rc::clone(self), cells: None })
     }
 
     fn open_connections(&self) -> u64 {
@@ -292,20 +303,41 @@ impl Core {
 }
 
 /// A client connection that is counted.
-pub(crate) struct OpenConnection(Rc<Core>);
+pub(crate) struct OpenConnection {
+    core: Rc<Core>,
+    /// Where its address is counted.
+    cells: Option<Cells>,
+}
+
+impl OpenConnection {
+    /// Counts the connection to its client's address; false when that has too many. This machine and the proxies in
+    /// front of us speak for many clients, and are not counted.
+    pub(crate) fn count_address(&mut self, ip: IpAddr) -> bool {
+        let is_for_many = |networks: &[Network]| networks.iter().any(|network| network.contains(ip));
+        if ip.is_loopback() || is_for_many(&self.core.settings().trusted_proxies) {
+            return true;
+        }
+        self.cells = self.core.shared.crowd.enter(ip);
+        self.cells.is_some()
+    }
+}
 
 impl Drop for OpenConnection {
     fn drop(&mut self) {
-        self.0.counts().connections_open.sub(1);
-        self.0.shared.connections.fetch_sub(1, Ordering::Relaxed);
-        if self.0.stopping.is_stopping() {
-            self.0.ended.notify_one();
+        let core = &self.core;
+        if let Some(cells) = self.cells {
+            core.shared.crowd.leave(cells);
+        }
+        core.counts().connections_open.sub(1);
+        core.shared.connections.fetch_sub(1, Ordering::Relaxed);
+        if core.stopping.is_stopping() {
+            core.ended.notify_one();
         }
     }
 }
 
 /// The finaliser of SplitMix64: one to one, so that counted inputs never meet.
-fn mix(number: u64) -> u64 {
+pub(crate) fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)

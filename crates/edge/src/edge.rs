@@ -15,12 +15,12 @@ use crate::access_log::{self, LostLines, Mailbox};
 use crate::authority::{Authority, CERTIFICATE_FILE, LEAF_RENEWAL};
 use crate::core::{self, CoreShare, Seed, Shared};
 use crate::error::EdgeError;
-use crate::listen::{self, Listeners};
+use crate::listen::{self, Crowd, Listeners};
 use crate::metrics::{
     Apart, CoreCount, Count, Counters, ReplicaCounters, RouteCells, RouteCounters, Scrape, ServiceCells, UpstreamCells,
 };
 use crate::route::RouteIndex;
-use crate::settings::{Bound, InFlight, Port, Route, Settings, Traffic, Upstream};
+use crate::settings::{Bound, InFlight, ListeningSocket, Port, Route, Settings, Traffic, Upstream};
 use crate::table::{Table, TableRoute, TableTraffic, TableUpstream};
 use crate::tls::Tls;
 
@@ -82,23 +82,36 @@ impl Edge {
     /// Binds, loads certificates, then starts the cores. Nothing is started when anything fails. Clients may connect
     /// from now on; they are served from the first call of [`Edge::routes`] or [`Edge::upstreams`] on.
     pub fn start(settings: Settings, clock: Clock, stage: &Stage) -> Result<Edge, EdgeError> {
+        Edge::start_on(Vec::new(), settings, clock, stage)
+    }
+
+    /// The same on sockets that listen already, as far as the settings want them; the others are closed.
+    pub fn start_on(
+        sockets: Vec<ListeningSocket>,
+        settings: Settings,
+        clock: Clock,
+        stage: &Stage,
+    ) -> Result<Edge, EdgeError> {
         let cores = settings.cores.unwrap_or_else(available_cores).max(1);
-        let http = listen::bind(settings.address, settings.http, 80, cores)?;
-        let https = listen::bind(settings.address, settings.https, 443, cores)?;
+        let listeners = listen::open(&settings, sockets, cores)?;
         let tls = open_tls(&settings, clock.clone())?;
         let log = settings.access_log.as_ref().map(|log| access_log::open(log, stage)).transpose()?;
         let (mailbox, lines_lost) = log.unzip();
-        let bound = Bound { http: http.as_ref().map(|on| on.address), https: https.as_ref().map(|on| on.address) };
+        let bound = listeners.bound();
+        let handover = listeners.duplicate().map_err(starting("keeping sockets for a successor"))?;
+        let crowd = Crowd::new(settings.connections_per_ip_max, [clock.random(), clock.random()]);
         let shared = Arc::new(Shared {
             table: ArcSwap::default(),
             cores: (0..cores).map(|_| Apart(CoreShare::default())).collect(),
             connections: AtomicU32::new(0),
+            crowd,
+            handover: Mutex::new(handover),
             unrouted: Arc::new(RouteCells::new("", "", cores)),
             sticky_key: settings.sticky_key.unwrap_or_else(|| fresh_key(&clock)),
             settings,
         });
         let config = tls.as_ref().map(|tls| Arc::clone(&tls.config));
-        start_cores(&Start { shared: &shared, clock: &clock, stage, config, mailbox }, http, https)?;
+        start_cores(&Start { shared: &shared, clock: &clock, stage, config, mailbox }, listeners)?;
         let registry = Mutex::default();
         let lines_lost = lines_lost.unwrap_or_default();
         let generation = AtomicU64::new(0);
@@ -106,6 +119,7 @@ impl Edge {
         let inner = Inner { shared, bound, tls, lines_lost, registry, generation, clock: own_clock, stopping };
         let edge = Edge { inner: Arc::new(inner) };
         edge.renew_certificates(clock, stage)?;
+        let bound = edge.addresses();
         tracing::info!(cores, http = ?bound.http, https = ?bound.https, "edge listens");
         Ok(edge)
     }
@@ -253,7 +267,18 @@ impl Edge {
 
     /// What the listeners are bound to.
     pub fn addresses(&self) -> Bound {
-        self.inner.bound
+        self.inner.bound.clone()
+    }
+
+    /// The listening sockets once more, for another process to accept on. Nothing when the edge is stopping.
+    ///
+    /// # Errors
+    /// When the process has no descriptors left.
+    pub fn sockets(&self) -> std::io::Result<Vec<ListeningSocket>> {
+        let handover = self.inner.shared.handover.lock().unwrap_or_else(PoisonError::into_inner);
+        let again =
+            |known: &ListeningSocket| Ok(ListeningSocket { descriptor: known.descriptor.try_clone()?, ..*known });
+        handover.iter().map(again).collect()
     }
 
     /// The certificate of the local authority, for people who want to trust it.
@@ -273,7 +298,7 @@ impl Edge {
         Health {
             cores: self.cores(),
             cores_living: self.inner.shared.cores.iter().filter(|core| core.0.is_living()).count(),
-            bound: self.inner.bound,
+            bound: self.inner.bound.clone(),
             connections: self.inner.shared.connections.load(Ordering::Relaxed),
             generation: table.generation,
             settled: self.oldest_taken().min(table.generation),
@@ -398,17 +423,16 @@ struct Start<'a> {
     mailbox: Option<Mailbox>,
 }
 
-fn start_cores(start: &Start<'_>, http: Option<Listeners>, https: Option<Listeners>) -> Result<(), EdgeError> {
-    let mut http = http.map(|on| on.sockets).unwrap_or_default().into_iter();
-    let mut https = https.map(|on| on.sockets).unwrap_or_default().into_iter();
-    for number in 0..start.shared.cores.len() {
+fn start_cores(start: &Start<'_>, listeners: Listeners) -> Result<(), EdgeError> {
+    let hands = listeners.deal(start.shared.cores.len())?;
+    for (number, listeners) in hands.into_iter().enumerate() {
         let seed = Seed {
             number,
             shared: Arc::clone(start.shared),
             clock: start.clock.clone(),
             stage: start.stage.clone(),
-            http: http.next(),
-            https: https.next().zip(start.config.clone()),
+            listeners,
+            tls: start.config.clone(),
             mailbox: start.mailbox.clone(),
         };
         start

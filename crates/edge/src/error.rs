@@ -22,6 +22,13 @@ pub enum EdgeError {
         /// The system's reason.
         source: io::Error,
     },
+    /// The Unix socket cannot be made.
+    Socket {
+        /// Its path.
+        path: PathBuf,
+        /// What is in the way.
+        source: io::Error,
+    },
     /// A certificate or key that cannot serve.
     Certificate {
         /// The file at fault.
@@ -75,6 +82,13 @@ impl EdgeError {
                 "ports below 1024 need root or CAP_NET_BIND_SERVICE; or choose another port under [edge]"
             }
             EdgeError::AddressRefused { .. } => "check that this machine has that address",
+            EdgeError::Socket { source, .. } if source.kind() == io::ErrorKind::AddrInUse => {
+                "stop that process, or choose another path under [edge.socket]"
+            }
+            EdgeError::Socket { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "prumo must be able to write its folder, and be root to give it to another user"
+            }
+            EdgeError::Socket { .. } => "check that its folder exists, and choose another path under [edge.socket]",
             EdgeError::Certificate { hint, .. } => hint,
             EdgeError::Authority { .. } => "remove its two files there to have a new one made",
             EdgeError::AccessLog { .. } => "check that its folder exists and may be written",
@@ -93,6 +107,7 @@ impl fmt::Display for EdgeError {
                 write!(formatter, "{address} is taken by another process")
             }
             EdgeError::AddressRefused { address, source } => write!(formatter, "{address} cannot be bound: {source}"),
+            EdgeError::Socket { path, source } => write!(formatter, "socket {}: {source}", path.display()),
             EdgeError::Certificate { file, why, .. } => write!(formatter, "certificate file {}: {why}", file.display()),
             EdgeError::Authority { folder, why } => {
                 write!(formatter, "the local certificate authority in {}: {why}", folder.display())
@@ -107,6 +122,7 @@ impl std::error::Error for EdgeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             EdgeError::AddressRefused { source, .. }
+            | EdgeError::Socket { source, .. }
             | EdgeError::AccessLog { source, .. }
             | EdgeError::System { source, .. } => Some(source),
             _ => None,

@@ -3,6 +3,7 @@
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::forwarded::{self, PeerFacts};
+use crate::listen::proxy;
 use crate::{framing, host, json, route};
 
 /// Host normalisation: what comes out is in normal form already, and safe to write anywhere.
@@ -54,6 +55,21 @@ pub fn judge_head(bytes: &[u8]) {
         let mut longer = bytes.to_vec();
         longer.extend_from_slice(b"more\r\n\r\n");
         assert_eq!(framing::judge(&longer), Some(verdict), "what follows a head does not matter");
+    }
+}
+
+/// PROXY headers: nothing is taken that is not there, and what is read does not change when more follows.
+pub fn read_proxy_header(bytes: &[u8]) {
+    match proxy::parse(bytes) {
+        Ok(Some((announced, length))) => {
+            assert!(length <= bytes.len().min(proxy::HEADER_BYTES_MAX), "a header ends where its bytes do");
+            let mut longer = bytes[..length].to_vec();
+            longer.extend_from_slice(b"GET / HTTP/1.1\r\n");
+            assert_eq!(proxy::parse(&longer), Ok(Some((announced, length))), "what follows a header does not matter");
+            assert_eq!(proxy::parse(&bytes[..length - 1]), Ok(None), "and it ends no sooner");
+        }
+        Ok(None) => assert!(bytes.len() < proxy::HEADER_BYTES_MAX, "nobody is read without end"),
+        Err(proxy::Malformed) => {}
     }
 }
 

@@ -59,6 +59,6 @@ pub use crate::listen::owner_of_port;
 pub use crate::metrics::{Counters, Latency, ReplicaCounters, RouteCounters};
 pub use crate::settings::{
     AccessLog, Action, Address, Balance, Bound, CertificateFiles, Condition, Forward, Frame, HashBy, Headers, Hedge,
-    InFlight, LineFormat, Network, PathMatch, Port, Retry, Route, Settings, Share, Target, TraceFrom, Tracing, Traffic,
-    Upstream, Wanted,
+    InFlight, LineFormat, ListeningSocket, Network, PathMatch, Port, Retry, Route, Scheme, Settings, Share, Target,
+    TraceFrom, Tracing, Traffic, UnixSocket, Upstream, Wanted,
 };

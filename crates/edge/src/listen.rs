@@ -1,214 +1,198 @@
-//! Sockets are bound before any thread starts, so that a taken port is an error of the start; then each core accepts
-//! on sockets of its own.
+//! Connections come in. Sockets are bound before any thread starts, so that a taken port is an error of the start; then
+//! each core accepts on sockets of its own, counts whom it lets in, and reads who a load balancer says it is.
 
-use std::collections::HashSet;
+mod bind;
+mod crowd;
+mod owner;
+pub(crate) mod proxy;
+
 use std::io;
-use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::path::Path;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::io::Errno;
 use rustls::ServerConfig;
-use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncReadExt as _, Interest};
+use tokio::net::{TcpListener, UnixListener};
 use tokio_rustls::TlsAcceptor;
 
 use crate::client::Client;
 use crate::core::{Core, OpenConnection};
-use crate::error::{EdgeError, Owner};
 use crate::respond::{self, Reason, Refusal};
 use crate::serve;
-use crate::settings::Port;
+use crate::settings::Scheme;
 use crate::stream::ClientStream;
 
-/// Connections the kernel holds while a core is busy. The kernel lowers it to `net.core.somaxconn`, usually 4096.
-const BACKLOG: i32 = 4096;
+pub(crate) use bind::{CoreSocket, Listeners, open};
+pub(crate) use crowd::{Cells, Crowd};
+pub use owner::owner_of_port;
+use proxy::{Announced, HEADER_BYTES_MAX};
 
 /// How long accepting pauses when there are no descriptors left: others must close some first.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// The same address for every core.
-pub(crate) struct Listeners {
-    pub(crate) address: SocketAddr,
-    pub(crate) sockets: Vec<TcpListener>,
+/// How often a shortage of descriptors is told again while it lasts.
+const TELL_SHORTAGE_EVERY: Duration = Duration::from_secs(10);
+
+/// How long a balancer that has not said anything may hold up a stop.
+const LAST_MOMENT: Duration = Duration::from_millis(50);
+
+/// Whoever may open a Unix socket is on this machine.
+const ON_THIS_MACHINE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
 }
 
-/// Binds `port` (or what `Auto` stands for) once for each core.
-pub(crate) fn bind(address: IpAddr, port: Port, usual: u16, cores: usize) -> Result<Option<Listeners>, EdgeError> {
-    match port {
-        Port::Off => Ok(None),
-        Port::Number(number) => bind_all(SocketAddr::new(address, number), cores).map(Some),
-        Port::Auto => match bind_all(SocketAddr::new(address, usual), cores) {
-            Ok(listeners) => Ok(Some(listeners)),
-            Err(error) => {
-                // 80 → 8080, 443 → 8443.
-                let other = usual + 8000;
-                tracing::info!(port = other, instead_of = usual, %error, "usual port not bound");
-                bind_all(SocketAddr::new(address, other), cores).map(Some)
-            }
-        },
+impl Listener {
+    fn new(socket: CoreSocket) -> io::Result<Listener> {
+        let is_unix = socket.socket.local_addr()?.is_unix();
+        Ok(if is_unix {
+            Listener::Unix(UnixListener::from_std(socket.socket.into())?)
+        } else {
+            Listener::Tcp(TcpListener::from_std(socket.socket.into())?)
+        })
     }
-}
 
-fn bind_all(address: SocketAddr, cores: usize) -> Result<Listeners, EdgeError> {
-    let failed = |source: io::Error| explain(address, source);
-    // SO_REUSEPORT would let us share the port with another process of the same user that uses it too. Binding once
-    // without it finds that process out.
-    let probe = bind_one(address, false).map_err(failed)?;
-    let address = probe.local_addr().map_err(failed)?.as_socket().unwrap_or(address);
-    drop(probe);
-    let mut sockets = Vec::with_capacity(cores);
-    for _ in 0..cores {
-        let socket = bind_one(address, true).map_err(failed)?;
-        sockets.push(TcpListener::from(socket));
-    }
-    // Only now, so that no connection waits at a socket that a later failure would close.
-    for socket in &sockets {
-        socket2::SockRef::from(socket).listen(BACKLOG).map_err(failed)?;
-    }
-    Ok(Listeners { address, sockets })
-}
-
-fn bind_one(address: SocketAddr, share: bool) -> io::Result<Socket> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
-    if address.is_ipv6() {
-        // `::` serves IPv4 too.
-        socket.set_only_v6(false)?;
-    }
-    // Connections of a former process in TIME_WAIT do not keep us from starting.
-    socket.set_reuse_address(true)?;
-    if share {
-        socket.set_reuse_port(true)?;
-    }
-    socket.bind(&address.into())?;
-    Ok(socket)
-}
-
-fn explain(address: SocketAddr, source: io::Error) -> EdgeError {
-    match source.kind() {
-        io::ErrorKind::AddrInUse => EdgeError::AddressTaken { address, owner: owner_of_port(address.port()) },
-        _ => EdgeError::AddressRefused { address, source },
-    }
-}
-
-/// The process that listens on `port`, as far as `/proc` shows it to us.
-pub fn owner_of_port(port: u16) -> Option<Owner> {
-    let inodes: HashSet<String> =
-        ["/proc/net/tcp", "/proc/net/tcp6"].iter().flat_map(|table| listening_inodes(table, port)).collect();
-    if inodes.is_empty() {
-        return None;
-    }
-    for process in std::fs::read_dir("/proc").ok()?.flatten() {
-        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
-        if holds_any(&process.path(), &inodes) {
-            let name = std::fs::read_to_string(process.path().join("comm")).unwrap_or_default();
-            return Some(Owner { pid, name: name.trim().to_owned() });
+    fn port(&self) -> u16 {
+        match self {
+            Listener::Tcp(listener) => listener.local_addr().map_or(0, |address| address.port()),
+            // Where clear text is spoken when nobody says otherwise.
+            Listener::Unix(_) => 80,
         }
     }
-    None
-}
 
-fn listening_inodes(table: &str, port: u16) -> Vec<String> {
-    let text = std::fs::read_to_string(table).unwrap_or_default();
-    let port = format!(":{port:04X}");
-    text.lines().skip(1).filter_map(|line| listening_inode(line, &port)).collect()
-}
-
-/// `sl local_address rem_address st tx:rx tr:tm retrnsmt uid timeout inode …`
-fn listening_inode(line: &str, port: &str) -> Option<String> {
-    const LISTEN: &str = "0A";
-    let fields: Vec<&str> = line.split_whitespace().collect();
-    let is_wanted = fields.get(1)?.ends_with(port) && *fields.get(3)? == LISTEN;
-    if is_wanted { Some((*fields.get(9)?).to_owned()) } else { None }
-}
-
-fn holds_any(process: &Path, inodes: &HashSet<String>) -> bool {
-    let Ok(descriptors) = std::fs::read_dir(process.join("fd")) else { return false };
-    descriptors.flatten().any(|descriptor| {
-        std::fs::read_link(descriptor.path()).is_ok_and(|target| {
-            let target = target.to_string_lossy();
-            target
-                .strip_prefix("socket:[")
-                .and_then(|rest| rest.strip_suffix(']'))
-                .is_some_and(|inode| inodes.contains(inode))
+    fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(ClientStream, SocketAddr)>> {
+        Poll::Ready(match self {
+            Listener::Tcp(listener) => {
+                ready!(listener.poll_accept(cx)).map(|(stream, peer)| (ClientStream::Plain(stream), peer))
+            }
+            Listener::Unix(listener) => {
+                ready!(listener.poll_accept(cx)).map(|(stream, _)| (ClientStream::Unix(stream), ON_THIS_MACHINE))
+            }
         })
-    })
+    }
+}
+
+/// A connection that was accepted.
+struct Arrival {
+    stream: ClientStream,
+    peer: SocketAddr,
+    port: u16,
+    acceptor: Option<TlsAcceptor>,
 }
 
 /// Accepts until the stage stops, then what has already arrived.
-pub(crate) async fn accept(core: Rc<Core>, listener: TcpListener, tls: Option<Arc<ServerConfig>>) {
-    let listener = match tokio::net::TcpListener::from_std(listener) {
+pub(crate) async fn accept(core: Rc<Core>, socket: CoreSocket, tls: Option<Arc<ServerConfig>>) {
+    let tls = tls.filter(|_| socket.scheme == Scheme::Https);
+    let listener = match Listener::new(socket) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "listener not served"),
     };
-    let port = listener.local_addr().map_or(0, |address| address.port());
+    let port = listener.port();
     core.counts().listeners.add(1);
     let acceptor = tls.map(TlsAcceptor::from);
     let mut stopped = pin!(core.stopping.wait());
+    let arrival = |(stream, peer)| Arrival { stream, peer, port, acceptor: acceptor.clone() };
+    let mut told = None;
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = std::future::poll_fn(|cx| listener.poll_accept(cx)) => accepted,
             () = &mut stopped => break,
         };
         match accepted {
-            Ok((stream, address)) => greet(&core, stream, address, port, acceptor.clone()),
-            Err(error) => pause_after(&core, &error).await,
+            Ok(accepted) => greet(&core, arrival(accepted)),
+            Err(error) => pause_after(&core, &error, &mut told).await,
         }
     }
     // Closing the socket would reset who is in its queue.
     let waiting = std::future::poll_fn(|cx| {
-        while let std::task::Poll::Ready(Ok((stream, address))) = listener.poll_accept(cx) {
-            greet(&core, stream, address, port, acceptor.clone());
+        while let Poll::Ready(Ok(accepted)) = listener.poll_accept(cx) {
+            greet(&core, arrival(accepted));
         }
-        std::task::Poll::Ready(())
+        Poll::Ready(())
     });
     waiting.await;
     core.counts().listeners.sub(1);
 }
 
-async fn pause_after(core: &Core, error: &io::Error) {
+async fn pause_after(core: &Core, error: &io::Error, told: &mut Option<prumo_clock::Moment>) {
     const SHORTAGES: [Errno; 4] = [Errno::NFILE, Errno::MFILE, Errno::NOMEM, Errno::NOBUFS];
+    // Anything else happened to one connection, which is gone.
     if Errno::from_io_error(error).is_some_and(|code| SHORTAGES.contains(&code)) {
-        tracing::warn!(%error, "no more connections can be accepted, pausing");
+        let now = core.clock.now();
+        core.counts().refused(Reason::Descriptors).add(1);
+        if told.is_none_or(|told| now.since(told) >= TELL_SHORTAGE_EVERY) {
+            tracing::warn!(%error, "no more connections can be accepted for now, they wait in the queue of the system");
+            *told = Some(now);
+        }
         core.clock.sleep(PAUSE).await;
     }
-    // Anything else happened to one connection, which is gone.
 }
 
-fn greet(core: &Rc<Core>, stream: TcpStream, address: SocketAddr, port: u16, acceptor: Option<TlsAcceptor>) {
-    let Some(open) = core.admit_connection() else {
-        core.counts().refused(Reason::Connections).add(1);
-        if acceptor.is_none() {
-            let full = respond::refuse_unread(Refusal::CONNECTIONS, false, &core.answer);
-            let _ = stream.try_write(&full);
-        }
-        return;
-    };
-    // Answers are written whole; waiting to fill a segment only delays them.
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "nodelay not set");
+fn greet(core: &Rc<Core>, arrival: Arrival) {
+    let ip = arrival.peer.ip().to_canonical();
+    let Some(mut open) = core.admit_connection() else { return refuse(core, &arrival, Reason::Connections) };
+    let is_balancer = core.settings().proxy_protocol.iter().any(|network| network.contains(ip));
+    if !is_balancer && !open.count_address(ip) {
+        return refuse(core, &arrival, Reason::PerIp);
     }
-    let client = Rc::new(Client::new(address, acceptor.is_some(), port, core.settings(), &core.deadlines));
-    match acceptor {
-        None => core.stage.spawn_local("http connection", welcome(Rc::clone(core), client, stream, open)),
-        Some(acceptor) => {
+    if let ClientStream::Plain(stream) = &arrival.stream {
+        // Answers are written whole; waiting to fill a segment only delays them.
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "nodelay not set");
+        }
+    }
+    if is_balancer {
+        core.stage.spawn_local("proxied connection", welcome_proxied(Rc::clone(core), arrival, open));
+        return;
+    }
+    let client = Rc::new(client_of(core, &arrival));
+    spawn(core, client, arrival, open);
+}
+
+fn client_of(core: &Core, arrival: &Arrival) -> Client {
+    Client::new(arrival.peer, arrival.acceptor.is_some(), arrival.port, core.settings(), &core.deadlines)
+}
+
+fn spawn(core: &Rc<Core>, client: Rc<Client>, arrival: Arrival, open: OpenConnection) {
+    match (arrival.acceptor, arrival.stream) {
+        (Some(acceptor), ClientStream::Plain(stream)) => {
             core.stage.spawn_local("https connection", welcome_tls(Rc::clone(core), client, stream, acceptor, open))
         }
+        (_, stream) => core.stage.spawn_local("http connection", welcome(Rc::clone(core), client, stream, open)),
     };
 }
 
-async fn welcome(core: Rc<Core>, client: Rc<Client>, stream: TcpStream, open: OpenConnection) {
-    serve::serve(core, client, ClientStream::Plain(stream)).await;
+fn refuse(core: &Core, arrival: &Arrival, why: Reason) {
+    core.counts().refused(why).add(1);
+    if arrival.acceptor.is_some() {
+        // Over TLS there is nobody yet to say it to.
+        return;
+    }
+    let full = respond::refuse_unread(Refusal::CONNECTIONS, false, &core.answer);
+    // Only what the socket takes at once.
+    let _ = match &arrival.stream {
+        ClientStream::Plain(stream) => stream.try_write(&full),
+        ClientStream::Unix(stream) => stream.try_write(&full),
+        ClientStream::Tls(_) => Ok(0),
+    };
+}
+
+async fn welcome(core: Rc<Core>, client: Rc<Client>, stream: ClientStream, open: OpenConnection) {
+    serve::serve(core, client, stream).await;
     drop(open);
 }
 
 async fn welcome_tls(
     core: Rc<Core>,
     client: Rc<Client>,
-    stream: TcpStream,
+    stream: tokio::net::TcpStream,
     acceptor: TlsAcceptor,
     open: OpenConnection,
 ) {
@@ -230,5 +214,71 @@ async fn welcome_tls(
     drop(open);
 }
 
-#[cfg(test)]
-mod tests;
+/// Reads who the client is; from then on everything is as if it had connected itself.
+async fn welcome_proxied(core: Rc<Core>, mut arrival: Arrival, mut open: OpenConnection) {
+    let announced = {
+        let header = core.clock.timeout(core.settings().header_timeout, read_header(&mut arrival.stream));
+        let stopped = async {
+            core.stopping.wait().await;
+            core.clock.sleep(LAST_MOMENT).await;
+        };
+        tokio::select! {
+            header = header => header.unwrap_or(Ok(None)),
+            () = stopped => return,
+        }
+    };
+    match announced {
+        Ok(Some(Announced::Itself)) => {}
+        Ok(Some(Announced::Client { from, to })) => {
+            if !open.count_address(from.ip().to_canonical()) {
+                return refuse(&core, &arrival, Reason::PerIp);
+            }
+            (arrival.peer, arrival.port) = (from, to.port());
+        }
+        // A balancer that only looks whether the port is open says nothing and leaves.
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return,
+        Ok(None) | Err(_) => {
+            core.counts().refused(Reason::Proxy).add(1);
+            return tracing::debug!(peer = %arrival.peer, "connection closed: no good PROXY header");
+        }
+    }
+    let client = Rc::new(client_of(&core, &arrival));
+    spawn(&core, client, arrival, open);
+}
+
+/// Takes the header and not a byte more; `None` when it is none.
+async fn read_header(stream: &mut ClientStream) -> io::Result<Option<Announced>> {
+    let mut header = Vec::with_capacity(HEADER_BYTES_MAX);
+    let mut seen = [0; HEADER_BYTES_MAX];
+    loop {
+        let count = peek(stream, &mut seen).await?;
+        if count == 0 {
+            let is_silent = header.is_empty();
+            return if is_silent { Err(io::ErrorKind::UnexpectedEof.into()) } else { Ok(None) };
+        }
+        let taken = header.len();
+        header.extend_from_slice(&seen[..count]);
+        match proxy::parse(&header) {
+            Err(proxy::Malformed) => return Ok(None),
+            Ok(None) => drop(stream.read_exact(&mut seen[..count]).await?),
+            Ok(Some((announced, length))) => {
+                stream.read_exact(&mut seen[..length - taken]).await?;
+                return Ok(Some(announced));
+            }
+        }
+    }
+}
+
+async fn peek(stream: &ClientStream, into: &mut [u8]) -> io::Result<usize> {
+    match stream {
+        ClientStream::Plain(stream) => stream.peek(into).await,
+        ClientStream::Unix(stream) => {
+            let look = || {
+                let (count, _) = rustix::net::recv(stream, &mut *into, rustix::net::RecvFlags::PEEK)?;
+                Ok(count)
+            };
+            stream.async_io(Interest::READABLE, look).await
+        }
+        ClientStream::Tls(_) => Err(io::ErrorKind::Unsupported.into()),
+    }
+}

@@ -43,7 +43,8 @@ macro_rules! reasons {
 reasons! {
     Method "method", Host "host", Framing "framing", Headers "headers_too_large", Body "body_too_large",
     Route "no_route", NoUpstream "no_upstream", Upstream "upstream_failed", Timeout "upstream_timeout",
-    Full "service_full", Client "client_gone", SlowClient "client_slow", Connections "connections_max", Tls "tls",
+    Full "service_full", Client "client_gone", SlowClient "client_slow", Connections "connections_max",
+    PerIp "connections_per_ip_max", Descriptors "no_descriptors", Proxy "proxy_header", Tls "tls",
 }
 
 impl Refusal {

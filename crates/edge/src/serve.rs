@@ -71,7 +71,7 @@ fn h2_builder(streams: Streams) -> http2::Builder<Streams> {
 pub(crate) async fn serve(core: Rc<Core>, client: Rc<Client>, mut stream: ClientStream) {
     let (is_h2, first) = match &stream {
         ClientStream::Tls(tls) => (tls.get_ref().1.alpn_protocol() == Some(b"h2"), Bytes::new()),
-        ClientStream::Plain(_) => match read_first(&core, &client, &mut stream).await {
+        ClientStream::Plain(_) | ClientStream::Unix(_) => match read_first(&core, &client, &mut stream).await {
             Ok(first) => first,
             Err(_) => return,
         },

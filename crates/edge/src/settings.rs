@@ -1,6 +1,7 @@
 //! What the front door is told from outside: plain values, already checked by whoever wires them in.
 
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -13,16 +14,20 @@ pub use route::{Action, Condition, Forward, PathMatch, Route, Target, Wanted};
 /// Everything that does not change while the edge runs.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The address both listeners bind.
-    pub address: IpAddr,
+    /// The addresses that listeners bind. `::` takes IPv4 too unless `0.0.0.0` is also there.
+    pub addresses: Vec<IpAddr>,
     /// The clear-text port.
     pub http: Port,
     /// The TLS port.
     pub https: Port,
+    /// A Unix socket for clear text.
+    pub socket: Option<UnixSocket>,
     /// Edge threads; `None` means one for each core the process may use.
     pub cores: Option<usize>,
     /// Proxies in front of us whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<Network>,
+    /// Load balancers whose connections must begin with a PROXY protocol header; nobody else's may.
+    pub proxy_protocol: Vec<Network>,
     /// The largest request head, in bytes.
     pub headers_max: usize,
     /// How long a client may take to send a request head, or to finish the TLS handshake.
@@ -33,6 +38,8 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// Client connections at once, over all cores.
     pub connections_max: u32,
+    /// Client connections at once from one IPv4 address or one IPv6 /64, over all cores.
+    pub connections_per_ip_max: u32,
     /// Where access lines go; `None` writes none.
     pub access_log: Option<AccessLog>,
     /// Certificates from files; hosts they do not cover get one from the local authority.
@@ -51,16 +58,19 @@ impl Settings {
     /// Safe defaults, with the local authority in `certs_folder`.
     pub fn new(certs_folder: impl Into<PathBuf>) -> Settings {
         Settings {
-            address: IpAddr::from([0, 0, 0, 0]),
+            addresses: vec![IpAddr::from([0, 0, 0, 0])],
             http: Port::Auto,
             https: Port::Auto,
+            socket: None,
             cores: None,
             trusted_proxies: Vec::new(),
+            proxy_protocol: Vec::new(),
             headers_max: 16 * 1024,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(60),
             connections_max: 20_000,
+            connections_per_ip_max: 1000,
             access_log: None,
             certificates: Vec::new(),
             certs_folder: certs_folder.into(),
@@ -80,6 +90,39 @@ pub enum Port {
     Off,
     /// This port; 0 lets the system choose.
     Number(u16),
+}
+
+/// A Unix socket to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnixSocket {
+    /// Where it is made.
+    pub path: PathBuf,
+    /// Its permissions.
+    pub mode: u32,
+    /// The user who gets it.
+    pub owner: Option<u32>,
+    /// The group who gets it.
+    pub group: Option<u32>,
+}
+
+/// What is spoken on a listening socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Clear text.
+    Http,
+    /// TLS.
+    Https,
+}
+
+/// A socket that already listens, on its way from one process to another.
+#[derive(Debug)]
+pub struct ListeningSocket {
+    /// What is spoken on it.
+    pub scheme: Scheme,
+    /// Whether a service manager chose its address, so that it stands in for whatever the settings say.
+    pub given: bool,
+    /// The socket.
+    pub descriptor: OwnedFd,
 }
 
 /// The access log's file.
@@ -279,12 +322,14 @@ pub struct InFlight {
 }
 
 /// What the listeners are bound to.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Bound {
-    /// The clear-text listener.
-    pub http: Option<SocketAddr>,
-    /// The TLS listener.
-    pub https: Option<SocketAddr>,
+    /// The clear-text listeners.
+    pub http: Vec<SocketAddr>,
+    /// The TLS listeners.
+    pub https: Vec<SocketAddr>,
+    /// The Unix socket.
+    pub socket: Option<PathBuf>,
 }
 
 #[cfg(test)]

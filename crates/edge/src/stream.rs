@@ -18,14 +18,17 @@ use crate::client::Client;
 /// A client's socket.
 pub(crate) enum ClientStream {
     Plain(TcpStream),
+    Unix(UnixStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
 
 impl ClientStream {
-    pub(crate) fn tcp(&self) -> &TcpStream {
+    pub(crate) fn keep_alive(&self) {
         match self {
-            ClientStream::Plain(stream) => stream,
-            ClientStream::Tls(stream) => stream.get_ref().0,
+            ClientStream::Plain(stream) => keep_alive(stream),
+            ClientStream::Tls(stream) => keep_alive(stream.get_ref().0),
+            // The kernel knows at once when a process on this machine has gone.
+            ClientStream::Unix(_) => {}
         }
     }
 }
@@ -45,7 +48,7 @@ impl UpstreamStream {
 }
 
 /// Lets the kernel find out that the peer of a silent connection is gone.
-pub(crate) fn keep_alive(stream: &TcpStream) {
+fn keep_alive(stream: &TcpStream) {
     // Linux gives up after two hours by default; a tunnel's peer is missed after about two minutes.
     let probes = TcpKeepalive::new()
         .with_time(std::time::Duration::from_secs(60))
@@ -57,12 +60,11 @@ pub(crate) fn keep_alive(stream: &TcpStream) {
 }
 
 macro_rules! either_stream {
-    ($name:ident { $first:ident, $second:ident }) => {
+    ($name:ident { $($kind:ident),+ }) => {
         impl AsyncRead for $name {
             fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
                 match self.get_mut() {
-                    $name::$first(stream) => Pin::new(stream).poll_read(cx, buffer),
-                    $name::$second(stream) => Pin::new(stream).poll_read(cx, buffer),
+                    $($name::$kind(stream) => Pin::new(stream).poll_read(cx, buffer),)+
                 }
             }
         }
@@ -70,8 +72,7 @@ macro_rules! either_stream {
         impl AsyncWrite for $name {
             fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
                 match self.get_mut() {
-                    $name::$first(stream) => Pin::new(stream).poll_write(cx, bytes),
-                    $name::$second(stream) => Pin::new(stream).poll_write(cx, bytes),
+                    $($name::$kind(stream) => Pin::new(stream).poll_write(cx, bytes),)+
                 }
             }
 
@@ -81,36 +82,32 @@ macro_rules! either_stream {
                 slices: &[IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
                 match self.get_mut() {
-                    $name::$first(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-                    $name::$second(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+                    $($name::$kind(stream) => Pin::new(stream).poll_write_vectored(cx, slices),)+
                 }
             }
 
             fn is_write_vectored(&self) -> bool {
                 match self {
-                    $name::$first(stream) => stream.is_write_vectored(),
-                    $name::$second(stream) => stream.is_write_vectored(),
+                    $($name::$kind(stream) => stream.is_write_vectored(),)+
                 }
             }
 
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 match self.get_mut() {
-                    $name::$first(stream) => Pin::new(stream).poll_flush(cx),
-                    $name::$second(stream) => Pin::new(stream).poll_flush(cx),
+                    $($name::$kind(stream) => Pin::new(stream).poll_flush(cx),)+
                 }
             }
 
             fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 match self.get_mut() {
-                    $name::$first(stream) => Pin::new(stream).poll_shutdown(cx),
-                    $name::$second(stream) => Pin::new(stream).poll_shutdown(cx),
+                    $($name::$kind(stream) => Pin::new(stream).poll_shutdown(cx),)+
                 }
             }
         }
     };
 }
 
-either_stream!(ClientStream { Plain, Tls });
+either_stream!(ClientStream { Plain, Unix, Tls });
 either_stream!(UpstreamStream { Tcp, Unix });
 
 /// A core's one read buffer. Every socket reads into it and what arrived is copied on: copying the few hundred bytes of

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::core::Core;
 use crate::link::Link;
 use crate::record::Record;
-use crate::stream::{self, ClientStream, Scratch};
+use crate::stream::{ClientStream, Scratch};
 use crate::upstream::Seat;
 
 /// What is left of a request whose answer was `101 Switching Protocols`.
@@ -38,7 +38,7 @@ const LINGER: Duration = Duration::from_secs(5);
 pub(crate) async fn run(core: &Core, mut client: ClientStream, from_client: Bytes, tunnel: Tunnel) {
     let Tunnel { link, seat, mut record } = tunnel;
     let (mut upstream, from_upstream) = link.into_stream();
-    stream::keep_alive(client.tcp());
+    client.keep_alive();
     upstream.keep_alive();
     let mut up = Direction::new(from_client);
     let mut down = Direction::new(from_upstream);

@@ -196,7 +196,7 @@ fn a_taken_port_names_its_owner() {
     let clock = prumo_clock::Clock::system();
     let drain = prumo_drain::Drain::new(clock.clone());
     let mut settings = Settings::new(site.folder.path().join("other"));
-    settings.address = site.http().ip();
+    settings.addresses = vec![site.http().ip()];
     settings.http = Port::Number(site.http().port());
     settings.https = Port::Off;
     match Edge::start(settings, clock, &drain.stage("edge")) {

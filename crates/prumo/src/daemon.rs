@@ -110,7 +110,7 @@ async fn open(
     let admin = bind_admin(config).await?;
     let socket = state.listen()?;
     let edge =
-        Edge::start(wire::settings_for_the_edge(config, base, state.folder()), clock.clone(), &front.stage("edge"))
+        Edge::start(wire::settings_for_the_edge(config, base, state.folder())?, clock.clone(), &front.stage("edge"))
             .and_then(|edge| edge.routes(wire::routes_for_the_edge(config)).map(|_| edge))
             .map_err(|error| wire::edge_refusal(&error))?;
     let settings = run_settings(config, state, files_soft);

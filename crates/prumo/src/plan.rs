@@ -157,18 +157,21 @@ fn targets_in_words(targets: &[Target]) -> String {
 }
 
 fn edge_fields(edge: &Edge) -> Fields {
-    let proxies: Vec<String> = edge.trusted_proxies.iter().map(ToString::to_string).collect();
+    let socket = edge.socket.as_ref().map(|socket| socket.path.display());
     named([
-        ("address", edge.address.to_string()),
+        ("address", list(&edge.address)),
         ("http", word(&edge.http)),
         ("https", word(&edge.https)),
         ("cores", or_none(edge.cores)),
-        ("trusted_proxies", proxies.join(", ")),
+        ("socket", or_none(socket)),
+        ("trusted_proxies", list(&edge.trusted_proxies)),
+        ("proxy_protocol", list(&edge.proxy_protocol)),
         ("headers_max", edge.headers_max.to_string()),
         ("header_timeout", show(edge.header_timeout)),
         ("idle_timeout", show(edge.idle_timeout)),
         ("body_timeout", show(edge.body_timeout)),
         ("connections_max", edge.connections_max.to_string()),
+        ("connections_per_ip_max", edge.connections_per_ip_max.to_string()),
         ("access_log", edge.access_log.to_string()),
         ("access_log_keep", edge.access_log_keep.to_string()),
     ])
@@ -196,6 +199,10 @@ fn named<const N: usize>(fields: [(&str, String); N]) -> Fields {
 
 fn or_none(value: Option<impl Display>) -> String {
     value.map_or_else(|| "none".to_owned(), |value| value.to_string())
+}
+
+fn list(values: &[impl Display]) -> String {
+    values.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// The name of a variant, as people write it.

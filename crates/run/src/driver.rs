@@ -8,6 +8,7 @@ pub mod process;
 pub mod secret;
 
 pub use limits::raise_files;
+pub use user::numbers as user_numbers;
 
 pub(crate) mod environment;
 pub(crate) mod limits;

@@ -1,5 +1,6 @@
 //! Rules between settings, applied to what could be read.
 
+use std::net::IpAddr;
 use std::ops::Range;
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use toml::de::DeValue;
 
 use super::{Reader, Section};
 use crate::resolved::{Listen, Port};
-use crate::settings::{Certificate, Edge, HealthTable, Restart, Root, RouteTable, ServiceTable, Setting};
+use crate::settings::{Certificate, Edge, HealthTable, Restart, Root, RouteTable, ServiceTable, Setting, Socket};
 use crate::value::duration;
 
 /// Exactly one of the keys that a table chooses between. One that cannot be read was meant all the same.
@@ -117,6 +118,17 @@ pub(crate) fn edge(edge: &Edge, section: &Section<'_>, reader: &mut Reader<'_>) 
     }
 }
 
+/// A Unix socket's path fits the kernel's address, and its group is of somebody.
+pub(crate) fn socket(socket: &Socket, section: &Section<'_>, reader: &mut Reader<'_>) {
+    // sun_path holds 108 bytes with the zero at its end.
+    const PATH_BYTES_MAX: usize = 107;
+    let length = socket.path.as_os_str().len();
+    if length > PATH_BYTES_MAX {
+        let message = format!("the path has {length} bytes, and a Unix socket's may have {PATH_BYTES_MAX}");
+        reader.report(section.place("path"), message, "choose a shorter one, such as \"/run/shop.sock\"");
+    }
+}
+
 /// Two routes for the same requests, or of the same name, cannot be told apart.
 pub(crate) fn route(route: &RouteTable, section: &Section<'_>, reader: &mut Reader<'_>) {
     let matched = format!("{}{}", route.host.as_deref().unwrap_or_default(), route.path);
@@ -176,7 +188,7 @@ fn routes_reach_listeners(root: &Root, section: &Section<'_>, reader: &mut Reade
 }
 
 fn edge_is_open(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) {
-    let is_closed = root.edge.http == Port::Off && root.edge.https == Port::Off;
+    let is_closed = root.edge.http == Port::Off && root.edge.https == Port::Off && root.edge.socket.is_none();
     if is_closed && !root.route.is_empty() {
         let place = place_in(section, "edge", "https");
         reader.report(
@@ -189,8 +201,8 @@ fn edge_is_open(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) {
 
 fn admin_has_its_port(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) {
     let admin = root.admin.listen;
-    let shares_address =
-        root.edge.address == admin.ip() || root.edge.address.is_unspecified() || admin.ip().is_unspecified();
+    let shares = |address: &IpAddr| *address == admin.ip() || address.is_unspecified() || admin.ip().is_unspecified();
+    let shares_address = root.edge.address.iter().any(shares);
     for (key, port) in [("http", root.edge.http), ("https", root.edge.https)] {
         if port == Port::Number(admin.port()) && admin.port() != 0 && shares_address {
             let message = format!("`edge.{key}` and `admin.listen` both have port {}", admin.port());

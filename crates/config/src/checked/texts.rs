@@ -155,6 +155,59 @@ parsed!(
     |text| text.parse().map_err(|_| "is not an IP address and a port".to_owned())
 );
 
+/// One address to listen on, or several.
+pub(crate) struct Addresses;
+
+impl Kind for Addresses {
+    type Value = Vec<IpAddr>;
+    const NAME: &'static str = "an IP address";
+    const FORM: &'static str = IpAddr::FORM;
+
+    fn read(entry: &Entry<'_>, reader: &mut Reader<'_>) -> Option<Vec<IpAddr>> {
+        let DeValue::Array(items) = entry.node.get_ref() else {
+            return IpAddr::read(entry, reader).map(|address| vec![address]);
+        };
+        let mut addresses = Vec::new();
+        for node in items {
+            let item = Entry { setting: entry.setting, node };
+            let Some(address) = IpAddr::read(&item, reader) else { continue };
+            if addresses.contains(&address) {
+                return reader.refuse::<Self, _>(&item, "is there twice");
+            }
+            addresses.push(address);
+        }
+        if items.is_empty() {
+            return reader.refuse::<Self, _>(entry, "is an empty list, so nobody could connect");
+        }
+        (addresses.len() == items.len()).then_some(addresses)
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "anyOf": [IpAddr::schema(), { "type": "array", "items": IpAddr::schema(), "minItems": 1 }] })
+    }
+}
+
+/// Who may do what with a file, as `chmod` takes it.
+pub(crate) struct FileMode;
+
+impl Kind for FileMode {
+    type Value = u32;
+    const NAME: &'static str = "a file mode";
+    const FORM: &'static str = "a file mode is written like \"0660\": owner, group and everybody";
+
+    fn read(entry: &Entry<'_>, reader: &mut Reader<'_>) -> Option<u32> {
+        reader.parsed::<Self, _>(entry, |text| {
+            let is_octal = text.len() <= 4 && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+            let mode = u32::from_str_radix(text, 8).ok().filter(|mode| is_octal && *mode <= 0o777);
+            mode.ok_or_else(|| "is not three octal digits".to_owned())
+        })
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "type": "string", "pattern": "^0?[0-7]{3}$" })
+    }
+}
+
 impl Kind for Duration {
     type Value = Duration;
     const NAME: &'static str = "a duration";

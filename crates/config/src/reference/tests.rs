@@ -39,6 +39,7 @@ fn order_of_tables() {
         "route",
         "certificate",
         "edge",
+        "edge.socket",
         "admin",
     ];
     assert_eq!(names, expected);

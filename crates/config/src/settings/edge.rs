@@ -1,20 +1,21 @@
 //! `[edge]` and `[admin]`
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{kind, optional, table};
-use crate::checked::rules;
+use crate::checked::{Addresses, FileMode, FilePath, Text, rules};
 use crate::resolved::{MetricsAccess, Port};
 use crate::value::{Cidr, Size};
 
 table! {
     /// The front door: listeners, and limits for every request.
     pub struct Edge as "edge", "[edge]", check rules::edge {
-        /// The address to listen on.
-        address: IpAddr = "127.0.0.1",
+        /// The address to listen on, or a list of several. "::" takes IPv4 clients too, unless "0.0.0.0" is also listed.
+        address: Vec<IpAddr> as Addresses = "127.0.0.1",
             because "A new site is not on the internet before somebody says so.",
-            example "0.0.0.0";
+            example ["0.0.0.0", "::"];
         /// The port for HTTP: "auto", "off" or a number. 0 takes any free port.
         http: Port = "auto",
             because "80 where prumo may bind it, else 8080: the same file works on a laptop and on a server.",
@@ -23,6 +24,10 @@ table! {
         https: Port = "auto",
             because "443 where prumo may bind it, else 8443.",
             example 8443;
+        /// A Unix socket to listen on for HTTP as well, for a proxy on the same machine.
+        socket: Option<Socket>,
+            because "Most sites are reached over the network only.",
+            example { path = "/run/shop.sock", mode = "0660", group = "www-data" };
         /// How many cores serve requests, one thread each.
         cores: Option<u32>, from 1 to 1024,
             because "Without it, all cores that prumo may use.",
@@ -31,6 +36,11 @@ table! {
         trusted_proxies: Vec<Cidr> = [],
             because "Anybody can send these headers, so nobody is believed unasked.",
             example ["10.0.0.0/8", "2001:db8::/32"];
+        /// Load balancers that send a PROXY protocol header (version 1 or 2) with the client's address. From them every
+        /// connection must begin with one, from others none may.
+        proxy_protocol: Vec<Cidr> = [],
+            because "Who may send this header may claim to be anybody.",
+            example ["10.0.0.0/8"];
         /// The most bytes of request headers; more get a 431.
         headers_max: Size = "16KiB", from "1KiB" to "1MiB",
             because "Twice what browsers and clouds send with many cookies, small enough that 10,000 connections fit in memory.",
@@ -51,6 +61,11 @@ table! {
         connections_max: u32 = 10000, from 1 to 10000000,
             because "About 200 MB of memory when all are idle TLS connections.",
             example 50000;
+        /// The most connections at once from one address: one IPv4 address or one IPv6 /64. More are answered 503 or closed.
+        /// This machine and the proxies of `trusted_proxies` and `proxy_protocol` are not counted.
+        connections_per_ip_max: u32 = 1000, from 1 to 10000000,
+            because "A tenth of `connections_max`: nobody can take all of it alone, and an office behind one address is no attack.",
+            example 200;
         /// Whether each request is written to the access log.
         access_log: bool = true,
             because "The first question after a fault is who asked for what.",
@@ -59,6 +74,28 @@ table! {
         access_log_keep: Size = "256MB", from "1MB" to "10TB",
             because "About a million requests.",
             example "2GB";
+    }
+}
+
+table! {
+    /// A Unix socket of the edge. Who may open it is as trusted as a program on this machine.
+    pub struct Socket as "edge.socket", "[edge.socket]", check rules::socket {
+        /// Where it is, relative to the folder of the file. A socket that a dead process left there is replaced.
+        path: PathBuf as FilePath,
+            because "It is required: the proxy must know the same path.",
+            example "/run/shop.sock";
+        /// Who may connect, as `chmod` takes it: connecting needs the right to write.
+        mode: u32 as FileMode = "0660",
+            because "The owner and the group, and nobody else.",
+            example "0666";
+        /// The user who owns it. prumo must run as root for this.
+        user: Option<String> as Option<Text>,
+            because "Without it, the user of prumo.",
+            example "www-data";
+        /// The group who owns it.
+        group: Option<String> as Option<Text>,
+            because "Without it, the first group of prumo or of the user given.",
+            example "www-data";
     }
 }
 

@@ -35,7 +35,7 @@ impl Site {
     pub fn start_with(set: impl FnOnce(&mut Settings), shape: impl FnOnce(&mut Route)) -> Site {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings::new(folder.path().join("certs"));
-        settings.address = IpAddr::from([127, 0, 0, 1]);
+        settings.addresses = vec![IpAddr::from([127, 0, 0, 1])];
         settings.http = Port::Number(0);
         settings.https = Port::Off;
         settings.cores = Some(2);
@@ -58,11 +58,11 @@ impl Site {
     }
 
     pub fn http(&self) -> SocketAddr {
-        self.edge.addresses().http.unwrap()
+        self.edge.addresses().http[0]
     }
 
     pub fn https(&self) -> SocketAddr {
-        self.edge.addresses().https.unwrap()
+        self.edge.addresses().https[0]
     }
 
     pub fn connect(&self) -> Wire {

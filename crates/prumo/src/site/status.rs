@@ -23,8 +23,8 @@ impl Site {
             overlay: self.parts.file.overlay().map(str::to_owned),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
-            http: bound.http.map(|address| address.to_string()),
-            https: bound.https.map(|address| address.to_string()),
+            http: bound.http.first().map(ToString::to_string),
+            https: bound.https.first().map(ToString::to_string),
             services,
             notes: self.notes(),
         })

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use prumo_api::{Refusal, RefusalKind};
 use prumo_config as config;
 use prumo_edge as edge;
 
 /// The settings of the edge. They hold for the life of the process.
-pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> edge::Settings {
+pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> Result<edge::Settings, Refusal> {
     let front = &config.edge;
     let access_log = edge::AccessLog {
         path: state.join("logs").join("access.log"),
@@ -14,24 +15,35 @@ pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> ed
         format: edge::LineFormat::Json,
         sample: edge::Share::ALL,
     };
-    edge::Settings {
-        address: front.address,
+    Ok(edge::Settings {
+        socket: front.socket.as_ref().map(|socket| unix_socket(socket, base)).transpose()?,
+        addresses: front.address.clone(),
         http: port(front.http),
         https: port(front.https),
         cores: front.cores.map(|cores| cores as usize),
         trusted_proxies: front.trusted_proxies.iter().map(network).collect(),
+        proxy_protocol: front.proxy_protocol.iter().map(network).collect(),
         headers_max: usize::try_from(front.headers_max.bytes()).unwrap_or(usize::MAX),
         header_timeout: front.header_timeout,
         idle_timeout: front.idle_timeout,
         body_timeout: front.body_timeout,
         connections_max: front.connections_max,
+        connections_per_ip_max: front.connections_per_ip_max,
         access_log: front.access_log.then_some(access_log),
         certificates: config.certificates.iter().map(|files| certificate(files, base)).collect(),
         certs_folder: state.join("certs"),
         sticky_key: None,
         answer_headers: edge::Headers::default(),
         tracing: Some(edge::Tracing::new(edge::TraceFrom::TrustedProxies, 1.0)),
-    }
+    })
+}
+
+fn unix_socket(socket: &config::Socket, base: &Path) -> Result<edge::UnixSocket, Refusal> {
+    let numbers = prumo_run::driver::user_numbers(socket.user.as_deref(), socket.group.as_deref());
+    let (owner, group) = numbers.map_err(|why| {
+        Refusal::new(RefusalKind::Failed, format!("`edge.socket`: {why}")).hint("correct `user` or `group` there")
+    })?;
+    Ok(edge::UnixSocket { path: base.join(&socket.path), mode: socket.mode, owner, group })
 }
 
 /// The routes, in the order of the file.

@@ -33,6 +33,17 @@ pub(crate) fn find_group(group: &str) -> Result<u32, String> {
     listed.or_else(|| group.parse().ok()).ok_or_else(|| format!("there is no group `{group}` on this machine"))
 }
 
+/// The numbers of a user and a group by name or number, for a file that is to be theirs.
+///
+/// # Errors
+/// When this machine knows no such name.
+pub fn numbers(user: Option<&str>, group: Option<&str>) -> Result<(Option<u32>, Option<u32>), String> {
+    let user = user.map(|user| find(user, None)).transpose()?;
+    let group = group.map(find_group).transpose()?;
+    let first_group = user.as_ref().map(|user| user.gid);
+    Ok((user.map(|user| user.uid), group.or(first_group)))
+}
+
 /// The user prumo itself is.
 pub(crate) fn own() -> User {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
