@@ -29,12 +29,8 @@ pub(crate) fn check_method(method: &Method) -> Result<(), Refusal> {
 
 /// Refuses targets that belong to another kind of server: `*`, `host:port`, and URLs of other protocols.
 pub(crate) fn check_target(uri: &Uri) -> Result<(), Refusal> {
-    let is_ours = match (uri.scheme_str(), uri.authority()) {
-        (None, None) => uri.path().starts_with('/'),
-        (Some("http" | "https"), Some(_)) => true,
-        _ => false,
-    };
-    if is_ours { Ok(()) } else { Err(Refusal::FRAMING) }
+    let has_our_form = matches!((uri.scheme_str(), uri.authority()), (None, None) | (Some("http" | "https"), Some(_)));
+    if has_our_form && uri.path().starts_with('/') { Ok(()) } else { Err(Refusal::FRAMING) }
 }
 
 /// The host with its port as the client wrote it: from the request line or `:authority` when it has one, else from the
@@ -56,17 +52,24 @@ pub(crate) fn find_authority(parts: &Parts) -> Result<HeaderValue, Refusal> {
 
 /// Refuses a declared body above the limit before a byte of it is read.
 pub(crate) fn check_declared_length(headers: &HeaderMap, body_max: u64) -> Result<(), Refusal> {
-    let Some(declared) = headers.get(header::CONTENT_LENGTH) else { return Ok(()) };
-    // The scan of the raw head sees this too, but not in a request that came in one packet with the one before it.
-    if headers.contains_key(header::TRANSFER_ENCODING) {
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(declared) = lengths.next() else { return Ok(()) };
+    // The scan of the raw head sees this too, but not over HTTP/2, nor in a request that came in one packet with the one
+    // before it.
+    if lengths.next().is_some() || headers.contains_key(header::TRANSFER_ENCODING) {
         return Err(Refusal::FRAMING);
     }
-    let declared = declared.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok());
-    match declared {
+    match parse_length(declared) {
         Some(length) if length <= body_max => Ok(()),
         Some(_) => Err(Refusal::BODY_TOO_LARGE),
         None => Err(Refusal::FRAMING),
     }
+}
+
+/// Digits and nothing else: a number parser would take a sign.
+fn parse_length(declared: &HeaderValue) -> Option<u64> {
+    let digits = declared.to_str().ok()?.trim();
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// Removes what belongs to the client's connection, and says whether the client asks for an upgrade and to what.
