@@ -13,6 +13,7 @@ use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
 use crate::client::{Pace, Phase};
+use crate::files::download::Download;
 use crate::link::Link;
 use crate::record::Record;
 use crate::upstream::Seat;
@@ -22,6 +23,7 @@ pub(crate) enum Body {
     Empty,
     Full(Option<Bytes>),
     Upstream(Box<Passage>),
+    File(Box<Download>),
 }
 
 impl Body {
@@ -37,6 +39,7 @@ pub(crate) enum BodyCut {
     Stalled,
     TooLarge,
     Client,
+    File,
 }
 
 impl BodyCut {
@@ -47,6 +50,7 @@ impl BodyCut {
             BodyCut::Stalled => "stalled",
             BodyCut::TooLarge => "too_large",
             BodyCut::Client => "client",
+            BodyCut::File => "file",
         }
     }
 }
@@ -58,6 +62,7 @@ impl fmt::Display for BodyCut {
             BodyCut::Stalled => "the body made no progress for too long",
             BodyCut::TooLarge => "the request body is larger than the route accepts",
             BodyCut::Client => "the client ended its request early",
+            BodyCut::File => "the file changed or could not be read to its end",
         })
     }
 }
@@ -73,6 +78,7 @@ impl http_body::Body for Body {
             Body::Empty => Poll::Ready(None),
             Body::Full(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Body::Upstream(passage) => passage.poll_frame(cx),
+            Body::File(download) => download.poll_frame(cx),
         }
     }
 
@@ -81,6 +87,7 @@ impl http_body::Body for Body {
             Body::Empty | Body::Full(None) => true,
             Body::Full(Some(bytes)) => bytes.is_empty(),
             Body::Upstream(passage) => passage.incoming.is_end_stream(),
+            Body::File(download) => download.left() == 0,
         }
     }
 
@@ -89,6 +96,7 @@ impl http_body::Body for Body {
             Body::Empty | Body::Full(None) => SizeHint::with_exact(0),
             Body::Full(Some(bytes)) => SizeHint::with_exact(bytes.len() as u64),
             Body::Upstream(passage) => passage.incoming.size_hint(),
+            Body::File(download) => SizeHint::with_exact(download.left()),
         }
     }
 }

@@ -17,6 +17,8 @@ use tokio::sync::Notify;
 use crate::access_log::{Lines, Mailbox};
 use crate::client::Pace;
 use crate::deadline::{Deadlines, SWEEP_EVERY};
+use crate::files::Shelf;
+use crate::files::readers::Readers;
 use crate::listen::{self, Cells, CoreSocket, Crowd};
 use crate::metrics::{Apart, CoreCount, RouteCells};
 use crate::respond::AnswerHeaders;
@@ -77,6 +79,7 @@ pub(crate) struct Seed {
     pub(crate) listeners: Vec<CoreSocket>,
     pub(crate) tls: Option<Arc<ServerConfig>>,
     pub(crate) mailbox: Option<Mailbox>,
+    pub(crate) readers: Readers,
 }
 
 /// One edge thread.
@@ -129,8 +132,8 @@ impl Drop for Life<'_> {
 }
 
 async fn live(seed: Seed) {
-    let Seed { number, shared, clock, stage, listeners, tls, mailbox } = seed;
-    let core = Rc::new(Core::new(number, shared, clock, stage, mailbox));
+    let Seed { number, shared, clock, stage, listeners, tls, mailbox, readers } = seed;
+    let core = Rc::new(Core::new(number, shared, clock, stage, mailbox, readers));
     core.await_first_table().await;
     let listen = |share| core.stage.spawn_local("listener", listen::accept(Rc::clone(&core), share, tls.clone()));
     let listening: Vec<_> = listeners.into_iter().map(listen).collect();
@@ -175,9 +178,17 @@ async fn sweep_until_stopped(core: &Core) {
 }
 
 impl Core {
-    fn new(number: usize, shared: Arc<Shared>, clock: Clock, stage: Stage, mailbox: Option<Mailbox>) -> Core {
+    fn new(
+        number: usize,
+        shared: Arc<Shared>,
+        clock: Clock,
+        stage: Stage,
+        mailbox: Option<Mailbox>,
+        readers: Readers,
+    ) -> Core {
         let protocols = serve::Protocols::new(&shared.settings);
         let log = mailbox.zip(shared.settings.access_log.as_ref()).map(|(mailbox, log)| Lines::new(mailbox, log));
+        let view = View::new(Shelf::new(shared.cores.len(), readers));
         let answer = AnswerHeaders::new(&shared.settings.answer_headers);
         let ids = Cell::new([clock.random(), clock.random()]);
         let wall = Cell::new((clock.now(), clock.wall()));
@@ -187,7 +198,7 @@ impl Core {
             shared,
             clock,
             stage,
-            view: View::default(),
+            view,
             view_changed: Notify::new(),
             deadlines: Rc::default(),
             scratch: Scratch::new(),

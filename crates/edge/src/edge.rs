@@ -15,12 +15,13 @@ use crate::access_log::{self, LostLines, Mailbox};
 use crate::authority::{Authority, CERTIFICATE_FILE, LEAF_RENEWAL};
 use crate::core::{self, CoreShare, Seed, Shared};
 use crate::error::EdgeError;
+use crate::files::readers::{self, Readers};
 use crate::listen::{self, Crowd, Listeners};
 use crate::metrics::{
     Apart, CoreCount, Count, Counters, ReplicaCounters, RouteCells, RouteCounters, Scrape, ServiceCells, UpstreamCells,
 };
 use crate::route::RouteIndex;
-use crate::settings::{Bound, InFlight, ListeningSocket, Port, Route, Settings, Traffic, Upstream};
+use crate::settings::{Action, Bound, InFlight, ListeningSocket, Port, Route, Settings, Traffic, Upstream};
 use crate::table::{Table, TableRoute, TableTraffic, TableUpstream};
 use crate::tls::Tls;
 
@@ -46,6 +47,8 @@ struct Inner {
     generation: AtomicU64,
     clock: Clock,
     stopping: Stopping,
+    /// Threads that read files, until a route needs them.
+    readers: Mutex<Option<(readers::Waiting, Stage)>>,
 }
 
 /// A replica's service, its id and its cells.
@@ -111,12 +114,14 @@ impl Edge {
             settings,
         });
         let config = tls.as_ref().map(|tls| Arc::clone(&tls.config));
-        start_cores(&Start { shared: &shared, clock: &clock, stage, config, mailbox }, listeners)?;
+        let (readers, waiting) = readers::queue(cores);
+        start_cores(&Start { shared: &shared, clock: &clock, stage, config, mailbox }, listeners, readers)?;
         let registry = Mutex::default();
         let lines_lost = lines_lost.unwrap_or_default();
         let generation = AtomicU64::new(0);
         let (own_clock, stopping) = (clock.clone(), stage.stopping());
-        let inner = Inner { shared, bound, tls, lines_lost, registry, generation, clock: own_clock, stopping };
+        let readers = Mutex::new(Some((waiting, stage.clone())));
+        let inner = Inner { shared, bound, tls, lines_lost, registry, generation, clock: own_clock, stopping, readers };
         let edge = Edge { inner: Arc::new(inner) };
         edge.renew_certificates(clock, stage)?;
         let bound = edge.addresses();
@@ -127,6 +132,9 @@ impl Edge {
     /// Serves these routes from now on. Fails only when a host needs a certificate that cannot be made; the routes
     /// before then stay.
     pub fn routes(&self, routes: Vec<Route>) -> Result<u64, EdgeError> {
+        if routes.iter().any(|route| matches!(route.action, Action::Files(_))) {
+            self.start_readers()?;
+        }
         let mut registry = self.registry();
         if let Some(tls) = &self.inner.tls {
             tls.cover(routes.iter().filter_map(|route| route.host.as_deref()))?;
@@ -306,6 +314,12 @@ impl Edge {
         }
     }
 
+    /// Once, for the first route that answers with files.
+    fn start_readers(&self) -> Result<(), EdgeError> {
+        let waiting = self.inner.readers.lock().unwrap_or_else(PoisonError::into_inner).take();
+        waiting.map_or(Ok(()), |(waiting, stage)| waiting.start(&stage)).map_err(starting("starting a thread"))
+    }
+
     fn publish(&self, table: Table) -> u64 {
         let generation = self.inner.generation.fetch_add(1, Ordering::AcqRel) + 1;
         self.inner.shared.table.store(Arc::new(Table { generation, ..table }));
@@ -423,9 +437,9 @@ struct Start<'a> {
     mailbox: Option<Mailbox>,
 }
 
-fn start_cores(start: &Start<'_>, listeners: Listeners) -> Result<(), EdgeError> {
+fn start_cores(start: &Start<'_>, listeners: Listeners, readers: Vec<Readers>) -> Result<(), EdgeError> {
     let hands = listeners.deal(start.shared.cores.len())?;
-    for (number, listeners) in hands.into_iter().enumerate() {
+    for (number, (listeners, readers)) in hands.into_iter().zip(readers).enumerate() {
         let seed = Seed {
             number,
             shared: Arc::clone(start.shared),
@@ -434,6 +448,7 @@ fn start_cores(start: &Start<'_>, listeners: Listeners) -> Result<(), EdgeError>
             listeners,
             tls: start.config.clone(),
             mailbox: start.mailbox.clone(),
+            readers,
         };
         start
             .stage

@@ -18,6 +18,7 @@ use crate::admit;
 use crate::body::{Body, Meter, Passage, Upload};
 use crate::client::{Client, Pace, Phase};
 use crate::core::Core;
+use crate::files::Ask;
 use crate::forwarded;
 use crate::host;
 use crate::link::Link;
@@ -56,10 +57,17 @@ pub(crate) async fn answer(
     let passed = match found {
         Ok((authority, route)) => {
             record.route(&route);
-            let Action::Forward(forward) = &route.route.action;
-            let trace = trace.as_ref();
-            let journey = Journey { core: &core, client: &client, pace: &pace, route: &route, forward, id: &id, trace };
-            journey.pass(parts, incoming, &authority, record).await
+            match &route.route.action {
+                Action::Forward(forward) => {
+                    let (core, client, pace, route, id, trace) = (&core, &client, &pace, &route, &id, trace.as_ref());
+                    let journey = Journey { core, client, pace, route, forward, id, trace };
+                    journey.pass(parts, incoming, &authority, record).await
+                }
+                Action::Files(_) => match Ask::new(&core, &client, &pace, &route, &parts) {
+                    Some(ask) => ask.answer(record, is_h1 && has_body).await,
+                    None => Err((Refusal::NO_FILE, record)),
+                },
+            }
         }
         Err(refusal) => Err((refusal, record)),
     };

@@ -37,6 +37,7 @@ mod core;
 mod deadline;
 mod edge;
 mod error;
+mod files;
 mod forwarded;
 mod framing;
 mod host;
@@ -58,7 +59,7 @@ pub use crate::error::{EdgeError, Owner};
 pub use crate::listen::owner_of_port;
 pub use crate::metrics::{Counters, Latency, ReplicaCounters, RouteCounters};
 pub use crate::settings::{
-    AccessLog, Action, Address, Balance, Bound, CertificateFiles, Condition, Forward, Frame, HashBy, Headers, Hedge,
-    InFlight, LineFormat, ListeningSocket, Network, PathMatch, Port, Retry, Route, Scheme, Settings, Share, Target,
-    TraceFrom, Tracing, Traffic, UnixSocket, Upstream, Wanted,
+    AccessLog, Action, Address, Balance, Bound, CertificateFiles, Condition, Files, Forward, Frame, HashBy, Headers,
+    Hedge, InFlight, LineFormat, ListeningSocket, Network, PathMatch, Port, Retry, Route, Scheme, Settings, Share,
+    Target, TraceFrom, Tracing, Traffic, UnixSocket, Upstream, Wanted,
 };

@@ -137,7 +137,6 @@ impl Record {
     }
 
     /// The answer is one of ours, and not an error.
-    #[expect(dead_code, reason = "for answers that come from elsewhere than hyper's client")]
     pub(crate) fn answer(&mut self, status: StatusCode) {
         self.status = status;
         self.note_answer();

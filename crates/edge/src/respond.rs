@@ -22,6 +22,16 @@ pub(crate) struct Refusal {
     pub(crate) reason: Reason,
     /// What a person reads.
     say: &'static str,
+    particular: Option<Particular>,
+}
+
+/// What a refusal tells a program beside its status.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Particular {
+    /// Methods that would do.
+    Allow(&'static str),
+    /// How long the file is of which a part was asked.
+    Length(u64),
 }
 
 macro_rules! reasons {
@@ -43,7 +53,8 @@ macro_rules! reasons {
 reasons! {
     Method "method", Host "host", Framing "framing", Headers "headers_too_large", Body "body_too_large",
     Route "no_route", NoUpstream "no_upstream", Upstream "upstream_failed", Timeout "upstream_timeout",
-    Full "service_full", Client "client_gone", SlowClient "client_slow", Connections "connections_max",
+    Full "service_full", NoFile "no_file", File "file_failed", Precondition "precondition", Range "range",
+    Client "client_gone", SlowClient "client_slow", Connections "connections_max",
     PerIp "connections_per_ip_max", Descriptors "no_descriptors", Proxy "proxy_header", Tls "tls",
 }
 
@@ -85,8 +96,34 @@ impl Refusal {
     pub(crate) const CLIENT_GONE: Refusal =
         Refusal::new(StatusCode::BAD_REQUEST, Reason::Client, "The request ended before it was complete.");
 
+    pub(crate) const FILE_METHOD: Refusal = Refusal {
+        particular: Some(Particular::Allow("GET, HEAD")),
+        ..Refusal::new(StatusCode::METHOD_NOT_ALLOWED, Reason::Method, "This can only be read.")
+    };
+    pub(crate) const NO_FILE: Refusal =
+        Refusal::new(StatusCode::NOT_FOUND, Reason::NoFile, "There is nothing at this address.");
+    pub(crate) const FILE_FAILED: Refusal = Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        Reason::File,
+        "This cannot be read at the moment. Please try again in a moment.",
+    );
+    pub(crate) const PRECONDITION: Refusal = Refusal::new(
+        StatusCode::PRECONDITION_FAILED,
+        Reason::Precondition,
+        "It has changed since, so what was asked of it no longer holds.",
+    );
+
+    /// A part that a file of so many bytes does not have.
+    pub(crate) const fn beyond(length: u64) -> Refusal {
+        let say = "This does not have the part that was asked for.";
+        Refusal {
+            particular: Some(Particular::Length(length)),
+            ..Refusal::new(StatusCode::RANGE_NOT_SATISFIABLE, Reason::Range, say)
+        }
+    }
+
     const fn new(status: StatusCode, reason: Reason, say: &'static str) -> Refusal {
-        Refusal { status, reason, say }
+        Refusal { status, reason, say, particular: None }
     }
 
     /// After these the rest of the request is unread or untrusted, so the connection cannot carry another.
@@ -154,9 +191,18 @@ fn add_particulars(headers: &mut HeaderMap, refusal: Refusal, close: bool) {
             headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
         }
         StatusCode::METHOD_NOT_ALLOWED => {
-            headers.insert(header::ALLOW, HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
+            let methods = match refusal.particular {
+                Some(Particular::Allow(methods)) => methods,
+                _ => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+            };
+            headers.insert(header::ALLOW, HeaderValue::from_static(methods));
         }
         _ => {}
+    }
+    if let Some(Particular::Length(length)) = refusal.particular
+        && let Ok(unsatisfied) = HeaderValue::from_str(&format!("bytes */{length}"))
+    {
+        headers.insert(header::CONTENT_RANGE, unsatisfied);
     }
     if close {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));

@@ -6,9 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 mod balance;
+mod files;
 mod route;
 
 pub use balance::{Balance, HashBy, Hedge, Retry, Traffic};
+pub use files::Files;
 pub use route::{Action, Condition, Forward, PathMatch, Route, Target, Wanted};
 
 /// Everything that does not change while the edge runs.

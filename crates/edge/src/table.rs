@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use prumo_clock::Moment;
 
+use crate::files::{Folder, Shelf};
 use crate::metrics::{RouteCells, ServiceCells, UpstreamCells};
 use crate::respond::AnswerHeaders;
 use crate::route::{Question, RouteIndex};
@@ -50,6 +51,8 @@ pub(crate) struct RouteView {
     pub(crate) route: Arc<Route>,
     pub(crate) cells: Arc<RouteCells>,
     pub(crate) service: Rc<Service>,
+    /// Where its files are, if it answers with files.
+    pub(crate) folder: Option<Rc<Folder>>,
     /// What its answers carry, with values that only this core counts references to.
     pub(crate) answer: AnswerHeaders,
 }
@@ -68,20 +71,26 @@ impl Choices {
         }
         let turn = self.turn.get();
         self.turn.set(turn.wrapping_add(1));
-        let Action::Forward(forward) = &first.route.action;
-        self.views.get(forward.choose(turn)).cloned()
+        match &first.route.action {
+            Action::Forward(forward) => self.views.get(forward.choose(turn)).cloned(),
+            Action::Files(_) => Some(Rc::clone(first)),
+        }
     }
 }
 
 /// One core's routes and services.
-#[derive(Default)]
 pub(crate) struct View {
+    shelf: Shelf,
     index: RefCell<Arc<RouteIndex>>,
     routes: RefCell<Vec<Choices>>,
     services: RefCell<HashMap<String, Rc<Service>>>,
 }
 
 impl View {
+    pub(crate) fn new(shelf: Shelf) -> View {
+        View { shelf, index: RefCell::default(), routes: RefCell::default(), services: RefCell::default() }
+    }
+
     /// The route for a request, and the service whose turn it is.
     pub(crate) fn find(&self, question: &Question<'_>) -> Option<Rc<RouteView>> {
         let number = self.index.borrow().find(question)?;
@@ -117,7 +126,8 @@ impl View {
             let keep_or_make = |wanted| find_known(service, wanted).unwrap_or_else(|| make(wanted));
             service.replace(wanted.iter().map(keep_or_make).collect());
         }
-        self.routes.replace(table.routes.iter().map(|known| choices(known, &services)).collect());
+        let taken = table.routes.iter().map(|known| self.choices(known, &services)).collect();
+        self.routes.replace(taken);
         self.index.replace(Arc::clone(&table.index));
     }
 
@@ -125,16 +135,31 @@ impl View {
         for service in self.services.borrow().values() {
             service.sweep(now);
         }
+        let routes = self.routes.borrow();
+        for folder in routes.iter().flat_map(|choices| &choices.views).filter_map(|view| view.folder.as_ref()) {
+            folder.sweep(now);
+        }
     }
-}
 
-fn choices(known: &TableRoute, services: &HashMap<String, Rc<Service>>) -> Choices {
-    let view = |cells: &Arc<RouteCells>| {
-        let service = services.get(&cells.service).cloned().unwrap_or_else(|| Rc::new(Service::new(0)));
-        let answer = AnswerHeaders::new(&known.route.answer_headers);
-        Rc::new(RouteView { route: Arc::clone(&known.route), cells: Arc::clone(cells), service, answer })
-    };
-    Choices { views: known.cells.iter().map(view).collect(), turn: Cell::new(0) }
+    fn choices(&self, known: &TableRoute, services: &HashMap<String, Rc<Service>>) -> Choices {
+        let folder = self.folder_of(&known.route);
+        let view = |cells: &Arc<RouteCells>| {
+            let service = services.get(&cells.service).cloned().unwrap_or_else(|| Rc::new(Service::new(0)));
+            let (route, folder) = (Arc::clone(&known.route), folder.clone());
+            let answer = AnswerHeaders::new(&route.answer_headers);
+            Rc::new(RouteView { route, cells: Arc::clone(cells), service, folder, answer })
+        };
+        Choices { views: known.cells.iter().map(view).collect(), turn: Cell::new(0) }
+    }
+
+    /// The folder of a route; with what is remembered of it, when the route is the one that was there before.
+    fn folder_of(&self, route: &Arc<Route>) -> Option<Rc<Folder>> {
+        let Action::Files(files) = &route.action else { return None };
+        let routes = self.routes.borrow();
+        let before = routes.iter().flat_map(|choices| &choices.views).find(|view| Arc::ptr_eq(&view.route, route));
+        let kept = before.and_then(|view| view.folder.clone());
+        Some(kept.unwrap_or_else(|| Rc::new(self.shelf.open(files))))
+    }
 }
 
 fn find_known(service: &Service, wanted: &TableUpstream) -> Option<Rc<Upstream>> {

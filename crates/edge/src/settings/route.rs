@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Balance, Headers, Hedge, Retry};
+use super::{Balance, Files, Headers, Hedge, Retry};
 
 /// Which requests are taken, and what is done with them.
 ///
@@ -53,8 +53,11 @@ impl Route {
 
     /// The services it may send requests to, none if it answers itself.
     pub fn services(&self) -> impl Iterator<Item = &str> {
-        let Action::Forward(forward) = &self.action;
-        forward.to.iter().map(|target| target.service.as_str())
+        let targets = match &self.action {
+            Action::Forward(forward) => &forward.to[..],
+            Action::Files(_) => &[],
+        };
+        targets.iter().map(|target| target.service.as_str())
     }
 }
 
@@ -90,6 +93,8 @@ pub enum Wanted {
 pub enum Action {
     /// A service answers.
     Forward(Forward),
+    /// Files of a folder answer.
+    Files(Files),
 }
 
 /// Which service answers, and how it is asked.

@@ -107,7 +107,7 @@ pub fn any_route() -> Route {
 
 /// How a route's service is asked.
 pub fn forward(route: &mut Route) -> &mut Forward {
-    let Action::Forward(forward) = &mut route.action;
+    let Action::Forward(forward) = &mut route.action else { panic!("it forwards") };
     forward
 }
 
@@ -147,6 +147,13 @@ impl Wire {
 
     pub fn answer(&mut self) -> Answer {
         self.try_answer().expect("an answer")
+    }
+
+    /// The answer to a HEAD, which has no body whatever its length says.
+    pub fn head(&mut self) -> Answer {
+        let (first, headers) = read_head(&mut self.reader).unwrap();
+        let status = first.split(' ').nth(1).unwrap().parse().unwrap();
+        Answer { status, headers, body: Vec::new(), is_whole: true }
     }
 
     /// The next final answer; `None` when the connection ends before its head is complete.
