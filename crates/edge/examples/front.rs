@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut route = Route::to("app");
     route.body_max = 1 << 30;
     edge.routes(vec![route])?;
-    let upstream = Upstream { id: "app-1".into(), address: Address::Tcp(upstream) };
+    let upstream = Upstream::new("app-1", Address::Tcp(upstream));
     edge.upstreams(BTreeMap::from([("app".to_owned(), vec![upstream])]));
     signals().next().await;
     let mut metrics = String::new();

@@ -10,10 +10,9 @@ use http::{Method, Uri, Version};
 use crate::respond::Refusal;
 
 /// Headers that belong to one connection and are never passed on.
-const HOP_BY_HOP: [HeaderName; 6] = [
+const HOP_BY_HOP: [HeaderName; 5] = [
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
-    header::TRAILER,
     header::TE,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
@@ -74,12 +73,17 @@ fn parse_length(declared: &HeaderValue) -> Option<u64> {
 
 /// Removes what belongs to the client's connection, and says whether the client asks for an upgrade and to what.
 pub(crate) fn take_hop_by_hop(headers: &mut HeaderMap, version: Version) -> Option<HeaderValue> {
+    let takes_trailers = headers.get(header::TE).is_some_and(|te| has_token(te, "trailers"));
     let connection = remove_connection(headers);
     let asks_upgrade = connection.iter().any(|value| has_token(value, "upgrade"));
     let may_upgrade = asks_upgrade && version == Version::HTTP_11;
     let upgrade = headers.get(header::UPGRADE).filter(|to| may_upgrade && !is_http(to)).cloned();
     for name in HOP_BY_HOP {
         headers.remove(name);
+    }
+    let names_te = version == Version::HTTP_2 || connection.iter().any(|value| has_token(value, "te"));
+    if takes_trailers && names_te {
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
     // `Proxy` would become HTTP_PROXY in a CGI environment (httpoxy); `Expect` was answered by us.
     headers.remove("proxy");

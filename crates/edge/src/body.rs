@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::LazyLock;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use hyper::body::Incoming;
 
 use crate::client::{Pace, Phase};
 use crate::files::download::Download;
+use crate::forwarded;
 use crate::link::Link;
 use crate::record::Record;
 use crate::upstream::Seat;
@@ -67,7 +69,18 @@ impl fmt::Display for BodyCut {
     }
 }
 
-impl std::error::Error for BodyCut {}
+/// What an HTTP/2 peer is told of a body that is given up on purpose.
+static CANCEL: LazyLock<h2::Error> = LazyLock::new(|| h2::Reason::CANCEL.into());
+
+impl std::error::Error for BodyCut {
+    /// Where hyper finds the reason to reset a stream with; without one it blames itself.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            BodyCut::TooLarge | BodyCut::Client => Some(&*CANCEL),
+            BodyCut::Upstream | BodyCut::Stalled | BodyCut::File => None,
+        }
+    }
+}
 
 impl http_body::Body for Body {
     type Data = Bytes;
@@ -136,15 +149,20 @@ impl Passage {
         if let Some(cut) = self.cut {
             return Poll::Ready(Some(Err(cut)));
         }
-        if let Some(link) = &mut self.link {
-            link.poll(cx);
-        }
-        // Whatever arrives, arrived in the call above, made by this task: the body itself need wake nobody.
-        let mut quiet = Context::from_waker(Waker::noop());
-        match Pin::new(&mut self.incoming).poll_frame(&mut quiet) {
+        let polled = match &mut self.link {
+            Some(link) if !link.is_shared() => {
+                link.poll(cx);
+                // Whatever arrives, arrived in the call above, made by this task: the body itself need wake nobody.
+                Pin::new(&mut self.incoming).poll_frame(&mut Context::from_waker(Waker::noop()))
+            }
+            _ => Pin::new(&mut self.incoming).poll_frame(cx),
+        };
+        match polled {
             Poll::Ready(Some(Ok(frame))) => {
                 self.pace.deadline.progress();
                 self.record.send(frame.data_ref().map_or(0, |bytes| bytes.len() as u64));
+                // hyper does not ask for what comes after trailers: nothing does.
+                self.has_ended |= frame.is_trailers();
                 Poll::Ready(Some(Ok(frame)))
             }
             Poll::Ready(Some(Err(error))) => {
@@ -249,11 +267,19 @@ impl Upload {
         if let Err(cut) = meter.count(frame.data_ref().map_or(0, Bytes::len)) {
             return Poll::Ready(Some(Err(cut)));
         }
-        if incoming.is_end_stream() {
+        if frame.is_trailers() || incoming.is_end_stream() {
             meter.end();
         }
-        Poll::Ready(Some(Ok(frame)))
+        Poll::Ready(Some(Ok(admit_trailers(frame))))
     }
+}
+
+/// Some frameworks add trailers to the headers, where a stranger's word about itself must not be.
+fn admit_trailers(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        forwarded::remove_claims(trailers, false);
+    }
+    frame
 }
 
 impl http_body::Body for Upload {

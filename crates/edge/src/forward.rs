@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use hyper::body::Incoming;
 
@@ -20,6 +20,7 @@ use crate::client::{Client, Pace, Phase};
 use crate::core::Core;
 use crate::files::Ask;
 use crate::forwarded;
+use crate::head;
 use crate::host;
 use crate::link::Link;
 use crate::record::{Head, Record};
@@ -159,7 +160,7 @@ impl Journey<'_> {
         }
         if parts.uri.authority().is_some() {
             parts.headers.insert(header::HOST, authority.clone());
-            parts.uri = origin_form(&parts.uri);
+            parts.uri = head::origin_form(&parts.uri);
         }
         parts.version = Version::HTTP_11;
         let Some(upgrade) = upgrade else { return false };
@@ -192,13 +193,5 @@ impl Journey<'_> {
         let (mut parts, _) = response.into_parts();
         self.route.answer.finish(&mut parts.headers, self.client.tls);
         Response::from_parts(parts, Body::Empty)
-    }
-}
-
-/// `/path?query` of an absolute URI, byte for byte.
-fn origin_form(uri: &Uri) -> Uri {
-    match uri.path_and_query() {
-        Some(path) => Uri::from(path.clone()),
-        None => Uri::from_static("/"),
     }
 }

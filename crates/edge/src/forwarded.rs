@@ -40,7 +40,7 @@ pub(crate) fn is_https(headers: &HeaderMap) -> bool {
 
 /// Removes what a stranger says of itself. From everybody, the twins with `_` of headers that only we may set: CGI and
 /// its heirs show `X_Forwarded_For` to the app under the same name as `X-Forwarded-For`.
-fn remove_claims(headers: &mut HeaderMap, trusted: bool) {
+pub(crate) fn remove_claims(headers: &mut HeaderMap, trusted: bool) {
     let is_claim = |name: &&HeaderName| is_twin(name.as_str()) || (!trusted && is_about_client(name.as_str()));
     let claims: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
     for name in claims {

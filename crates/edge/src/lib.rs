@@ -40,6 +40,7 @@ mod error;
 mod files;
 mod forwarded;
 mod framing;
+mod head;
 mod host;
 mod json;
 mod link;
@@ -60,6 +61,6 @@ pub use crate::listen::owner_of_port;
 pub use crate::metrics::{Counters, Latency, ReplicaCounters, RouteCounters};
 pub use crate::settings::{
     AccessLog, Action, Address, Balance, Bound, CertificateFiles, Condition, Files, Forward, Frame, HashBy, Headers,
-    Hedge, InFlight, LineFormat, ListeningSocket, Network, PathMatch, Port, Retry, Route, Scheme, Settings, Share,
-    Target, TraceFrom, Tracing, Traffic, UnixSocket, Upstream, Wanted,
+    Hedge, InFlight, LineFormat, ListeningSocket, Network, PathMatch, Port, Protocol, Retry, Route, Scheme, Settings,
+    Share, Target, TraceFrom, Tracing, Traffic, UnixSocket, Upstream, Wanted,
 };

@@ -1,46 +1,135 @@
-//! One keep-alive connection to an upstream.
-//!
-//! hyper's connection future is not given a task of its own: whoever waits for the answer polls it. A proxied request
-//! thus stays inside the client connection's task, dropping the request closes the upstream connection, and an idle
-//! connection costs no task.
+//! A request's connection to its upstream: one of its own for as long as it lasts (HTTP/1.1), or a stream of one that it
+//! shares (HTTP/2).
+
+pub(crate) mod shared;
+mod single;
 
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::task::Context;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
-use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use hyper::client::conn::TrySendError;
 use prumo_clock::Moment;
 use tokio::net::{TcpStream, UnixStream};
-use tokio::task::coop::unconstrained;
 
 use crate::body::Upload;
 use crate::client::Pace;
+use crate::core::Core;
+use crate::head;
 use crate::settings::Address;
-use crate::stream::{Io, Scratch, UpstreamStream};
+use crate::stream::UpstreamStream;
+use shared::Place;
+use single::Single;
 
-/// One keep-alive connection to an upstream.
+/// A request's connection to its upstream.
 pub(crate) struct Link {
-    sender: SendRequest<Upload>,
-    connection: Connection<Io<UpstreamStream>, Upload>,
-    ended: bool,
-    /// It has carried a request before, so the upstream may have closed it without our knowing.
+    carrier: Carrier,
+    /// The connection has carried a request before, so the upstream may have closed it without our knowing.
     pub(crate) is_reused: bool,
     /// For one that is not yet used, when it was begun.
     pub(crate) idle_since: Moment,
+}
+
+#[expect(clippy::large_enum_variant, reason = "a link is boxed, and nearly all are single")]
+enum Carrier {
+    Single(Single),
+    Shared(Place),
 }
 
 /// Why there is no answer.
 pub(crate) enum Failure {
     /// No byte of the request was written: another upstream may be asked, whatever the method.
     NotSent(Box<Request<Upload>>),
+    /// The upstream says that it has not looked at the request: it may be asked again, whatever the method.
+    Declined(hyper::Error),
     /// The connection ended before the answer began.
     Died(hyper::Error),
     /// The client or the upstream took too long.
     Expired,
+}
+
+fn failure(mut error: TrySendError<Request<Upload>>) -> Failure {
+    if let Some(request) = error.take_message() {
+        return Failure::NotSent(Box::new(request));
+    }
+    let error = error.into_error();
+    if shared::is_declined(&error) { Failure::Declined(error) } else { Failure::Died(error) }
+}
+
+impl Link {
+    /// Connects for one request at a time; the caller limits the time.
+    pub(crate) async fn open(core: &Core, address: &Address) -> io::Result<Link> {
+        let stream = connect(address).await?;
+        let single = Single::open(stream, &core.protocols.upstream, core.scratch.clone()).await?;
+        Ok(Link { carrier: Carrier::Single(single), is_reused: false, idle_since: core.clock.now() })
+    }
+
+    pub(crate) fn on(place: Place, now: Moment) -> Link {
+        let is_reused = place.is_reused();
+        Link { carrier: Carrier::Shared(place), is_reused, idle_since: now }
+    }
+
+    /// True when it is one stream of a connection that others share and a task of its own drives.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self.carrier, Carrier::Shared(_))
+    }
+
+    /// Moves bytes both ways, where nobody else does. True when the connection is over.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
+        match &mut self.carrier {
+            Carrier::Single(single) => single.poll(cx),
+            Carrier::Shared(_) => false,
+        }
+    }
+
+    /// True when another request may be sent on it, by whoever is given it next.
+    pub(crate) fn settle(&mut self) -> bool {
+        match &mut self.carrier {
+            Carrier::Single(single) => single.settle(),
+            // Its place is given back when it is dropped; the connection never left its pool.
+            Carrier::Shared(_) => false,
+        }
+    }
+
+    /// Sends `request` and waits for the head of the answer.
+    pub(crate) async fn exchange(
+        &mut self,
+        mut request: Request<Upload>,
+        pace: &Pace,
+    ) -> Result<Response<Incoming>, Failure> {
+        match &mut self.carrier {
+            Carrier::Single(single) => {
+                head::write_h1(&mut request);
+                single.exchange(request, pace).await
+            }
+            Carrier::Shared(place) => {
+                head::write_h2(&mut request);
+                place.exchange(request, pace).await
+            }
+        }
+    }
+
+    /// After `101 Switching Protocols`: the bare socket, and what was read beyond the answer's head.
+    pub(crate) fn into_stream(self) -> Option<(UpstreamStream, bytes::Bytes)> {
+        match self.carrier {
+            Carrier::Single(single) => Some(single.into_stream()),
+            Carrier::Shared(_) => None,
+        }
+    }
+}
+
+async fn connect(address: &Address) -> io::Result<UpstreamStream> {
+    match address {
+        Address::Tcp(address) => {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            Ok(UpstreamStream::Tcp(stream))
+        }
+        Address::Unix(path) => Ok(UpstreamStream::Unix(connect_socket(path).await?)),
+    }
 }
 
 /// Connects to the very socket that lies at the path. Its folder may belong to the app's user, who must not be able to lead
@@ -52,70 +141,6 @@ async fn connect_socket(path: &Path) -> io::Result<UnixStream> {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "what lies there is not a socket"));
     }
     UnixStream::connect(format!("/proc/self/fd/{}", socket.as_raw_fd())).await
-}
-
-impl Link {
-    /// Connects; the caller limits the time.
-    pub(crate) async fn open(address: &Address, builder: &Builder, scratch: Scratch, now: Moment) -> io::Result<Link> {
-        let stream = match address {
-            Address::Tcp(address) => {
-                let stream = TcpStream::connect(address).await?;
-                stream.set_nodelay(true)?;
-                UpstreamStream::Tcp(stream)
-            }
-            Address::Unix(path) => UpstreamStream::Unix(connect_socket(path).await?),
-        };
-        let io = Io::upstream(stream, scratch);
-        let (sender, connection) = builder.handshake(io).await.map_err(io::Error::other)?;
-        Ok(Link { sender, connection, ended: false, is_reused: false, idle_since: now })
-    }
-
-    /// Moves bytes both ways. True when the connection is over.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> bool {
-        if !self.ended && Pin::new(&mut self.connection).poll(cx).is_ready() {
-            self.ended = true;
-        }
-        self.ended
-    }
-
-    /// True when another request may be sent. Sees a close by the upstream that the kernel has already reported.
-    pub(crate) fn settle(&mut self) -> bool {
-        !self.poll(&mut Context::from_waker(Waker::noop())) && self.sender.is_ready()
-    }
-
-    /// Sends `request` and waits for the head of the answer.
-    pub(crate) async fn exchange(
-        &mut self,
-        request: Request<Upload>,
-        pace: &Pace,
-    ) -> Result<Response<Incoming>, Failure> {
-        // Unconstrained, because it is polled with a waker that wakes nobody and so must not be put off.
-        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
-        let (connection, ended) = (&mut self.connection, &mut self.ended);
-        std::future::poll_fn(move |cx| {
-            if !*ended && Pin::new(&mut *connection).poll(cx).is_ready() {
-                *ended = true;
-            }
-            // The answer is handed over inside the call above, made by this task: it need wake nobody.
-            match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-                Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
-                Poll::Ready(Err(mut error)) => Poll::Ready(Err(match error.take_message() {
-                    Some(request) => Failure::NotSent(Box::new(request)),
-                    None => Failure::Died(error.into_error()),
-                })),
-                Poll::Pending if pace.is_expired() => Poll::Ready(Err(Failure::Expired)),
-                Poll::Pending => Poll::Pending,
-            }
-        })
-        .await
-    }
-
-    /// After `101 Switching Protocols`: the bare socket, and what was read beyond the answer's head.
-    pub(crate) fn into_stream(mut self) -> (UpstreamStream, bytes::Bytes) {
-        self.poll(&mut Context::from_waker(Waker::noop()));
-        let parts = self.connection.into_parts();
-        (parts.io.stream, parts.read_buf)
-    }
 }
 
 #[cfg(test)]

@@ -303,6 +303,25 @@ pub struct Upstream {
     pub id: String,
     /// Where it listens.
     pub address: Address,
+    /// What it speaks.
+    pub protocol: Protocol,
+}
+
+impl Upstream {
+    /// An upstream that speaks HTTP/1.1.
+    pub fn new(id: impl Into<String>, address: Address) -> Upstream {
+        Upstream { id: id.into(), address, protocol: Protocol::H1 }
+    }
+}
+
+/// What an upstream speaks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    H1,
+    /// HTTP/2, without being asked first: what gRPC servers speak.
+    H2,
 }
 
 /// Where an upstream listens.

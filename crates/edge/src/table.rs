@@ -120,8 +120,7 @@ impl View {
             }
             let wanted = table.services.get(name).map_or(&[][..], Vec::as_slice);
             let make = |wanted: &TableUpstream| {
-                let UpstreamSettings { id, address } = wanted.settings.clone();
-                Rc::new(Upstream::new(id, address, Arc::clone(&wanted.cells), core, now, sticky_key))
+                Rc::new(Upstream::new(wanted.settings.clone(), Arc::clone(&wanted.cells), core, now, sticky_key))
             };
             let keep_or_make = |wanted| find_known(service, wanted).unwrap_or_else(|| make(wanted));
             service.replace(wanted.iter().map(keep_or_make).collect());
@@ -163,6 +162,6 @@ impl View {
 }
 
 fn find_known(service: &Service, wanted: &TableUpstream) -> Option<Rc<Upstream>> {
-    let is_same = |known: &&Rc<Upstream>| known.id == wanted.settings.id && known.address == wanted.settings.address;
+    let is_same = |known: &&Rc<Upstream>| known.settings == wanted.settings;
     service.upstreams().iter().find(is_same).cloned()
 }

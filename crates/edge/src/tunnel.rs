@@ -37,7 +37,7 @@ const LINGER: Duration = Duration::from_secs(5);
 /// Carries bytes until both sides have ended or one has failed.
 pub(crate) async fn run(core: &Core, mut client: ClientStream, from_client: Bytes, tunnel: Tunnel) {
     let Tunnel { link, seat, mut record } = tunnel;
-    let (mut upstream, from_upstream) = link.into_stream();
+    let Some((mut upstream, from_upstream)) = link.into_stream() else { return };
     client.keep_alive();
     upstream.keep_alive();
     let mut up = Direction::new(from_client);
@@ -54,7 +54,7 @@ pub(crate) async fn run(core: &Core, mut client: ClientStream, from_client: Byte
     })
     .await;
     if let Err(error) = carried {
-        tracing::debug!(replica = seat.upstream.id, %error, "tunnel cut");
+        tracing::debug!(replica = seat.upstream.id(), %error, "tunnel cut");
     }
     record.send(down.carried);
 }

@@ -1,6 +1,7 @@
 //! One core's view of a service: its upstreams, the idle connections to them, and who is being served.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,9 +13,11 @@ use crate::balance::budget::Budget;
 use crate::balance::recent::Recent;
 use crate::balance::sticky::Mark;
 use crate::balance::{self, Candidate, Choice, EjectRules, Policy, Seen, Sign, Standing, hash};
+use crate::core::Core;
 use crate::link::Link;
+use crate::link::shared::Pool;
 use crate::metrics::{ServiceCells, ServiceCount, UpstreamCells};
-use crate::settings::{Address, Hedge, Traffic};
+use crate::settings::{Hedge, Protocol, Traffic, Upstream as Settings};
 
 mod wish;
 
@@ -41,8 +44,7 @@ pub(crate) struct Service {
 
 /// One replica, as this core knows it.
 pub(crate) struct Upstream {
-    pub(crate) id: String,
-    pub(crate) address: Address,
+    pub(crate) settings: Settings,
     pub(crate) cells: Arc<UpstreamCells>,
     core: usize,
     name: u64,
@@ -51,6 +53,8 @@ pub(crate) struct Upstream {
     /// Last in, first out: the warmest connection is used, the others may grow old.
     #[expect(clippy::vec_box, reason = "a link is large, and moved in and out for every request")]
     idle: RefCell<Vec<Box<Link>>>,
+    /// Connections that carry many requests at once.
+    shared: Rc<Pool>,
     /// No longer in the table: connections to it are not kept.
     is_retired: Cell<bool>,
 }
@@ -188,7 +192,7 @@ impl Service {
             self.count(|count| count.ejections.add(1));
             let seconds = until.since(now).as_secs();
             tracing::warn!(
-                replica = upstream.id,
+                replica = upstream.id(),
                 core = self.core,
                 seconds,
                 "replica keeps failing, others are asked for a while"
@@ -207,6 +211,7 @@ impl Service {
     pub(crate) fn sweep(&self, now: Moment) {
         for upstream in self.upstreams.borrow().iter() {
             upstream.idle.borrow_mut().retain_mut(|link| now.since(link.idle_since) < IDLE_AGE_MAX && link.settle());
+            upstream.shared.sweep(now);
         }
     }
 }
@@ -231,23 +236,34 @@ impl Candidate for Upstream {
 
 impl Upstream {
     pub(crate) fn new(
-        id: String,
-        address: Address,
+        settings: Settings,
         cells: Arc<UpstreamCells>,
         core: usize,
         now: Moment,
         sticky_key: &[u8; 32],
     ) -> Upstream {
         Upstream {
-            name: hash::number_of(id.as_bytes()),
-            mark: Mark::of(sticky_key, &id),
-            id,
-            address,
+            name: hash::number_of(settings.id.as_bytes()),
+            mark: Mark::of(sticky_key, &settings.id),
+            settings,
             cells,
             core,
             standing: Cell::new(Standing::new(now)),
             idle: RefCell::default(),
+            shared: Rc::default(),
             is_retired: Cell::new(false),
+        }
+    }
+
+    pub(crate) fn id(&self) -> &str {
+        &self.settings.id
+    }
+
+    /// A new connection, or where requests share connections a place on one. The caller limits the time.
+    pub(crate) async fn open(&self, core: &Core) -> io::Result<Link> {
+        match self.settings.protocol {
+            Protocol::H1 => Link::open(core, &self.settings.address).await,
+            Protocol::H2 => Ok(Link::on(self.shared.take(core, &self.settings.address).await?, core.clock.now())),
         }
     }
 
@@ -273,6 +289,7 @@ impl Upstream {
     fn retire(&self) {
         self.is_retired.set(true);
         self.idle.borrow_mut().clear();
+        self.shared.retire();
     }
 }
 

@@ -478,7 +478,7 @@ fn serves_unix_sockets() {
             let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nunix");
         }
     });
-    site.serve(&[Upstream { id: "one".into(), address: Address::Unix(path) }]);
+    site.serve(&[Upstream::new("one", Address::Unix(path))]);
     assert_eq!(site.get("/").text(), "unix");
     assert_eq!(site.get("/").text(), "unix");
 }
@@ -582,7 +582,7 @@ fn passes_early_answers() {
         }
     });
     let site = Site::start();
-    site.serve(&[Upstream { id: "one".into(), address: Address::Tcp(address) }]);
+    site.serve(&[Upstream::new("one", Address::Tcp(address))]);
     let mut wire = site.connect();
     wire.send(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000\r\n\r\nbegin");
     let answer = wire.answer();

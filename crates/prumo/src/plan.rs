@@ -101,6 +101,7 @@ fn service_fields(service: &ServiceSpec) -> Fields {
         ("user", or_none(service.user.as_ref())),
         ("group", or_none(service.group.as_ref())),
         ("listen", word(&service.listen)),
+        ("protocol", word(&service.protocol)),
         ("replicas", service.replicas.to_string()),
         ("health", check_in_words(&service.health.check)),
         ("health.every", show(service.health.every)),

@@ -65,7 +65,11 @@ fn upstream(endpoint: &prumo_run::Endpoint) -> Upstream {
         Address::Tcp(address) => prumo_edge::Address::Tcp(*address),
         Address::Unix(path) => prumo_edge::Address::Unix(path.clone()),
     };
-    Upstream { id: endpoint.id.clone(), address }
+    let protocol = match endpoint.protocol {
+        prumo_run::Protocol::H1 => prumo_edge::Protocol::H1,
+        prumo_run::Protocol::H2 => prumo_edge::Protocol::H2,
+    };
+    Upstream { protocol, ..Upstream::new(&endpoint.id, address) }
 }
 
 /// The edge's requests in flight tell run when a replica is drained.

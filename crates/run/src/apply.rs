@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use rustix::process::Signal;
 
-use crate::desired::Version;
+use crate::desired::{Protocol, Version};
 use crate::driver::output::Pipes;
 use crate::driver::ports;
 use crate::driver::tree::Tree;
@@ -255,12 +255,18 @@ impl Owner {
         reasons
     }
 
+    fn endpoint(&self, service: &str, replica: &str) -> Option<Endpoint> {
+        let trace = self.traces.get(replica)?;
+        let specs = &self.desired.services.get(service)?.specs;
+        // A release whose definition is lost speaks what nearly all do.
+        let protocol = specs.get(&trace.row.version.release).map_or(Protocol::default(), |spec| spec.protocol);
+        Some(Endpoint { id: trace.endpoint_id(), address: trace.address.clone()?, protocol })
+    }
+
     fn publish(&mut self, published: Published) {
         let mut endpoints = BTreeMap::new();
         for (service, replicas) in &published {
-            let traces = replicas.iter().filter_map(|replica| self.traces.get(replica));
-            let ready =
-                traces.filter_map(|trace| Some(Endpoint { id: trace.endpoint_id(), address: trace.address.clone()? }));
+            let ready = replicas.iter().filter_map(|replica| self.endpoint(service, replica));
             endpoints.insert(service.clone(), ready.collect::<Vec<Endpoint>>());
         }
         let generation = (self.wiring.publish)(&endpoints);

@@ -32,6 +32,9 @@ pub struct ServiceSpec {
     pub group: Option<String>,
     /// How replicas take requests.
     pub listen: Listen,
+    /// What replicas speak.
+    #[serde(default, skip_serializing_if = "Protocol::is_h1")]
+    pub protocol: Protocol,
     /// How many replicas run.
     pub replicas: u32,
     /// How prumo knows that a replica can serve.
@@ -152,6 +155,23 @@ pub enum Listen {
     Socket,
     /// Not at all: a worker.
     Nothing,
+}
+
+/// What replicas speak to whoever forwards requests to them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Protocol {
+    /// HTTP/1.1.
+    #[default]
+    H1,
+    /// HTTP/2, without being asked first.
+    H2,
+}
+
+impl Protocol {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde wants")]
+    fn is_h1(&self) -> bool {
+        *self == Protocol::H1
+    }
 }
 
 /// How prumo knows that a replica can serve.

@@ -41,7 +41,7 @@ mod run;
 mod status;
 
 pub use crate::desired::{
-    Check, Health, Listen, Rate, Restart, Secret, SecretSource, ServiceSpec, Stop, StopSignal, Value,
+    Check, Health, Listen, Protocol, Rate, Restart, Secret, SecretSource, ServiceSpec, Stop, StopSignal, Value,
 };
 pub use crate::driver::output::lines::Line;
 pub use crate::driver::output::log::{Follow, Followed, Lines};

@@ -17,7 +17,7 @@ use prumo_ledger::{Ledger, LedgerError};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::apply::start::nonce;
-use crate::desired::{Desired, Secret, SecretSource, ServiceSpec};
+use crate::desired::{Desired, Protocol, Secret, SecretSource, ServiceSpec};
 use crate::driver::limits::Limits;
 use crate::driver::output::Capture;
 use crate::driver::output::log::Lines;
@@ -86,6 +86,8 @@ pub struct Endpoint {
     pub id: String,
     /// Where to connect.
     pub address: Address,
+    /// What to speak there.
+    pub protocol: Protocol,
 }
 
 /// What is still under way to a replica.

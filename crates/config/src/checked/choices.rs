@@ -5,7 +5,7 @@ use toml::de::DeValue;
 
 use super::{Entry, Kind, Reader, shown_key, variables};
 use crate::nearest::nearest;
-use crate::resolved::{Balance, Listen, MetricsAccess, Port, Signal};
+use crate::resolved::{Balance, Listen, MetricsAccess, Port, Protocol, Signal};
 
 /// A kind whose values are one of a few words.
 macro_rules! choice {
@@ -40,6 +40,7 @@ macro_rules! choice {
 }
 
 choice!(Listen, "a text": "port" => Port, "socket" => Socket, "nothing" => Nothing);
+choice!(Protocol, "a text": "h1" => H1, "h2" => H2);
 choice!(Balance, "a text": "round_robin" => RoundRobin, "least_connections" => LeastConnections);
 choice!(MetricsAccess, "a text": "token" => Token, "open" => Open);
 choice!(

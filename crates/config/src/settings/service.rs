@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{HealthTable, kind, optional, table};
 use crate::checked::{Cores, Environment, FilePath, Text, Words, rules};
-use crate::resolved::{Listen, Signal, Value};
+use crate::resolved::{Listen, Protocol, Signal, Value};
 use crate::value::{Rate, Size};
 
 table! {
@@ -37,6 +37,11 @@ table! {
         listen: Listen = "port",
             because "Almost every web framework can be told a port; fewer can be told a socket.",
             example "socket";
+        /// What a replica speaks to the edge: "h1" for HTTP/1.1, or "h2" for HTTP/2 without TLS, as gRPC needs it. Clients
+        /// may speak either, whatever this is.
+        protocol: Protocol = "h1",
+            because "Every web framework speaks it; gRPC servers speak only the other.",
+            example "h2";
         /// How many replicas run at once.
         replicas: u32 = 1, from 1 to 100,
             because "One is enough to deploy without losing a request, and most apps must be asked before they run twice.",

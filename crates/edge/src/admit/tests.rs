@@ -68,7 +68,9 @@ fn takes_hop_by_hop_headers() {
         assert_eq!(names, left, "{given:?}");
     };
     check(&[("host", "a"), ("accept", "b")], None, &["accept", "host"]);
-    check(&[("connection", "close"), ("keep-alive", "1"), ("te", "x"), ("trailer", "y"), ("proxy", "z")], None, &[]);
+    check(&[("connection", "close"), ("keep-alive", "1"), ("te", "x"), ("proxy", "z")], None, &[]);
+    check(&[("te", "gzip, trailers"), ("trailer", "x-sum"), ("connection", "TE")], None, &["te", "trailer"]);
+    check(&[("te", "trailers")], None, &[]);
     check(&[("connection", "x-a, X-B"), ("connection", "x-c"), ("x-a", "1"), ("x-b", "1"), ("x-c", "1")], None, &[]);
     check(
         &[("connection", "host, cookie, content-length"), ("host", "a"), ("cookie", "b"), ("content-length", "1")],

@@ -87,6 +87,8 @@ impl Journey<'_> {
         let hedge = hedge::delay(self, &request);
         let may_repeat = is_reused || hedge.is_some() || attempts.retries < self.forward.retry.times;
         let spare = if may_repeat { spare_copy(&request) } else { None };
+        // On a shared connection also what may not be repeated may come back unread.
+        let unread = if errand.link.is_shared() && spare.is_none() { copy(&request) } else { None };
         self.start_clock(&request);
         let Done { result, mut errand } = match (hedge, &spare) {
             (Some(delay), Some(spare)) => {
@@ -112,6 +114,14 @@ impl Journey<'_> {
                 Ok(self.judge_answer(asked, spare, wish, attempts))
             }
             Err(Failure::NotSent(unsent)) => Ok(Next::Again(*unsent)),
+            Err(Failure::Declined(error)) => match spare.or(unread) {
+                Some(request) => {
+                    tracing::debug!(replica = errand.seat.upstream.id(), %error, "upstream declines a request");
+                    attempts.tried.push(Rc::clone(&errand.seat.upstream));
+                    Ok(Next::Again(request))
+                }
+                None => Err(why_died(&error, record.meter())),
+            },
             Err(Failure::Expired) => {
                 let refusal = self.why_expired();
                 if refusal == Refusal::TIMEOUT {
@@ -232,11 +242,10 @@ impl Journey<'_> {
         if !wants_fresh && let Some(link) = upstream.take_idle(now) {
             return Some(link);
         }
-        let opening = Link::open(&upstream.address, &self.core.protocols.upstream, self.core.scratch.clone(), now);
-        match self.core.clock.timeout(CONNECT_TIMEOUT, opening).await {
+        match self.core.clock.timeout(CONNECT_TIMEOUT, upstream.open(self.core)).await {
             Ok(Ok(link)) => return Some(Box::new(link)),
-            Ok(Err(error)) => tracing::debug!(replica = upstream.id, %error, "upstream refuses a connection"),
-            Err(_) => tracing::debug!(replica = upstream.id, "upstream does not accept a connection in time"),
+            Ok(Err(error)) => tracing::debug!(replica = upstream.id(), %error, "upstream refuses a connection"),
+            Err(_) => tracing::debug!(replica = upstream.id(), "upstream does not accept a connection in time"),
         }
         let refused = self.core.clock.now();
         seat.finished(Outcome::Refused, refused.since(now), refused);
@@ -322,7 +331,12 @@ impl Attempts {
 fn spare_copy(request: &Request<Upload>) -> Option<Request<Upload>> {
     let is_idempotent =
         matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE);
-    if !is_idempotent || !request.body().is_end_stream() {
+    if is_idempotent { copy(request) } else { None }
+}
+
+/// A copy, of a request without a body: what streams is there only once.
+fn copy(request: &Request<Upload>) -> Option<Request<Upload>> {
+    if !request.body().is_end_stream() {
         return None;
     }
     let mut spare = Request::new(Upload::Empty);

@@ -100,7 +100,7 @@ impl Record {
         for (key, value) in [
             (&b",\"service\":\""[..], route.map_or("", |route| &route.service)),
             (b"\",\"route\":\"", route.map_or("", |route| &route.route)),
-            (b"\",\"replica\":\"", self.replica.as_ref().map_or("", |replica| &replica.id)),
+            (b"\",\"replica\":\"", self.replica.as_ref().map_or("", |replica| replica.id())),
         ] {
             line.extend_from_slice(key);
             json::escape(line, value.as_bytes(), usize::MAX);

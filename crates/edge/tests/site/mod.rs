@@ -185,6 +185,19 @@ impl Wire {
         peeked.map_or_else(|error| error.kind() != std::io::ErrorKind::WouldBlock, |_| true)
     }
 
+    /// Everything up to and with `end`, as it comes.
+    pub fn read_until(&mut self, end: &str) -> String {
+        let mut read = Vec::new();
+        let mut byte = [0];
+        while !read.ends_with(end.as_bytes()) {
+            match self.reader.read(&mut byte) {
+                Ok(1) => read.push(byte[0]),
+                _ => panic!("ended before {end:?}: {:?}", String::from_utf8_lossy(&read)),
+            }
+        }
+        String::from_utf8_lossy(&read).into_owned()
+    }
+
     /// True when the other side has closed, without another byte.
     pub fn is_closed(&mut self) -> bool {
         let mut byte = [0];
@@ -341,7 +354,7 @@ impl App {
     }
 
     pub fn upstream(&self, id: &str) -> Upstream {
-        Upstream { id: id.into(), address: Address::Tcp(self.address) }
+        Upstream::new(id, Address::Tcp(self.address))
     }
 
     pub fn asks(&self) -> Vec<Ask> {

@@ -24,6 +24,10 @@ pub(crate) fn service(service: &config::Service, base: &Path) -> run::ServiceSpe
             config::Listen::Socket => run::Listen::Socket,
             config::Listen::Nothing => run::Listen::Nothing,
         },
+        protocol: match service.protocol {
+            config::Protocol::H1 => run::Protocol::H1,
+            config::Protocol::H2 => run::Protocol::H2,
+        },
         replicas: service.replicas,
         health: health(&service.health),
         memory: service.memory.map(config::Size::bytes),

@@ -10,6 +10,7 @@ pub(crate) fn spec(name: &str) -> ServiceSpec {
         user: None,
         group: None,
         listen: Listen::Port,
+        protocol: Protocol::H1,
         replicas: 2,
         health: Health {
             check: Check::Tcp,

@@ -201,6 +201,7 @@ pub(crate) fn service(name: &str, run: &[&str]) -> ServiceSpec {
         user: None,
         group: None,
         listen: Listen::Port,
+        protocol: prumo_run::Protocol::H1,
         replicas: 2,
         health: Health {
             check: Check::Http { path: "/health".to_owned(), status: vec![(200, 299)], body: None },
