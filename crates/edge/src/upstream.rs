@@ -12,7 +12,7 @@ use prumo_clock::Moment;
 use crate::balance::budget::Budget;
 use crate::balance::recent::Recent;
 use crate::balance::sticky::Mark;
-use crate::balance::{self, Candidate, Choice, EjectRules, Policy, Seen, Sign, Standing, hash};
+use crate::balance::{self, Candidate, Choice, EjectRules, Seen, Sign, Standing, hash};
 use crate::core::Core;
 use crate::link::Link;
 use crate::link::shared::Pool;
@@ -34,6 +34,7 @@ pub(crate) struct Service {
     upstreams: RefCell<Vec<Rc<Upstream>>>,
     core: usize,
     turn: Cell<usize>,
+    draws: Cell<u64>,
     traffic: RefCell<Arc<Traffic>>,
     cells: RefCell<Arc<ServiceCells>>,
     /// What a good answer takes.
@@ -65,6 +66,7 @@ impl Service {
             upstreams: RefCell::default(),
             core,
             turn: Cell::new(core),
+            draws: Cell::default(),
             traffic: RefCell::default(),
             cells: RefCell::new(Arc::new(ServiceCells::new("", core + 1))),
             usual: Cell::default(),
@@ -116,11 +118,15 @@ impl Service {
         let chosen = match stays {
             Some(index) => index,
             None => {
-                let turn = self.turn.get();
-                let draw = hash::mix(turn as u64 ^ ((self.core as u64) << 48));
+                let (turn, draws) = (self.turn.get(), self.draws.get());
+                self.draws.set(draws.wrapping_add(1));
+                let draw = hash::mix(draws ^ ((self.core as u64 + 1) << 48));
                 let choice = Choice { policy: wish.policy(), turn, draw, now, slow_start: traffic.slow_start };
                 let chosen = balance::choose(&upstreams, choice, is_untried).ok_or(NoSeat::Nobody)?;
-                self.turn.set(if wish.policy() == Policy::RoundRobin { chosen + 1 } else { turn.wrapping_add(1) });
+                // A request that is asked again takes nobody's turn.
+                if tried.is_empty() {
+                    self.turn.set(chosen + 1);
+                }
                 chosen
             }
         };

@@ -311,6 +311,7 @@ pub struct App {
     pub asks: Arc<Mutex<Vec<Ask>>>,
     pub connections: Arc<AtomicUsize>,
     pub open: Arc<AtomicUsize>,
+    streams: Arc<Mutex<BTreeMap<usize, TcpStream>>>,
     is_over: Arc<AtomicBool>,
 }
 
@@ -322,22 +323,26 @@ impl App {
             asks: Arc::default(),
             connections: Arc::default(),
             open: Arc::default(),
+            streams: Arc::default(),
             is_over: Arc::default(),
         };
         let reply: Arc<Reply> = Arc::new(reply);
         let (asks, connections, open, is_over) =
             (app.asks.clone(), app.connections.clone(), app.open.clone(), app.is_over.clone());
+        let streams = app.streams.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 if is_over.load(Ordering::SeqCst) {
                     return;
                 }
                 let Ok(stream) = stream else { return };
-                connections.fetch_add(1, Ordering::SeqCst);
-                let (asks, reply, open) = (asks.clone(), reply.clone(), open.clone());
+                let number = connections.fetch_add(1, Ordering::SeqCst);
+                streams.lock().unwrap().extend(stream.try_clone().map(|stream| (number, stream)));
+                let (asks, reply, open, streams) = (asks.clone(), reply.clone(), open.clone(), streams.clone());
                 std::thread::spawn(move || {
                     open.fetch_add(1, Ordering::SeqCst);
                     converse(stream, &asks, &*reply);
+                    streams.lock().unwrap().remove(&number);
                     open.fetch_sub(1, Ordering::SeqCst);
                 });
             }
@@ -359,6 +364,14 @@ impl App {
 
     pub fn asks(&self) -> Vec<Ask> {
         self.asks.lock().unwrap().clone()
+    }
+
+    /// What `kill -9` does: the listener and every connection are gone.
+    pub fn kill(&self) {
+        self.close();
+        for stream in self.streams.lock().unwrap().values() {
+            let _ = stream.shutdown(std::net::Shutdown::Both);
+        }
     }
 
     /// Stops accepting: connections are refused from now on.
