@@ -18,11 +18,13 @@ use crate::typed::{Node, Typed};
 mod choices;
 mod collections;
 mod environment;
+mod headers;
 mod names;
 mod numbers;
 mod other_words;
 pub(crate) mod rules;
 mod status;
+mod switch;
 mod targets;
 mod texts;
 mod variables;
@@ -30,9 +32,13 @@ mod words;
 
 pub(crate) use collections::{Named, Overlays};
 pub(crate) use environment::Environment;
+pub(crate) use headers::{
+    Csp, FrameWord, HeaderNames, HeaderText, HeaderValues, OpenerWord, ReferrerWord, ResourceWord,
+};
 pub(crate) use names::{Host, PathPrefix, ServiceName, UrlPath};
 pub(crate) use numbers::Cores;
 pub(crate) use status::StatusCodes;
+pub(crate) use switch::Switch;
 pub(crate) use targets::Targets;
 pub(crate) use texts::{Addresses, FileMode, FilePath, Text};
 pub(crate) use words::Words;

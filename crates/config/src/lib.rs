@@ -33,11 +33,13 @@ pub use mistake::{Excerpt, Mistake, Mistakes};
 pub use nearest::nearest;
 pub use reference::{NoSuchKey, explain, json_schema, reference_markdown};
 pub use resolved::{
-    Action, Balance, Check, Config, Forward, Health, Listen, MetricsAccess, Port, Protocol, Route, SecretSource,
-    Service, Signal, Target, Value,
+    Action, Balance, Check, Config, Forward, Health, LineFormat, Listen, MetricsAccess, Port, Protocol, Route,
+    SecretSource, Service, Signal, Target, TraceFrom, Value,
 };
 pub use secrecy::smells_secret;
-pub use settings::{Admin, Certificate, Edge, Restart, Site, Socket, Stop};
+pub use settings::{
+    AccessLog, Admin, Certificate, Edge, EdgeHeaders, Restart, RouteHeaders, Site, Socket, Stop, Trace,
+};
 pub use value::{Cidr, Civil, Cron, Percent, Rate, Size};
 
 /// Reads the text of a file.

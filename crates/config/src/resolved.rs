@@ -8,7 +8,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::settings::{Admin, Certificate, Edge, HealthTable, Restart, Root, RouteTable, ServiceTable, Site, Stop};
+use crate::settings::{
+    Admin, Certificate, Edge, HealthTable, Restart, Root, RouteHeaders, RouteTable, ServiceTable, Site, Stop,
+};
 use crate::value::Size;
 
 /// Everything the file says, ready to use.
@@ -171,6 +173,8 @@ pub struct Route {
     pub action: Action,
     /// The largest request body that is let through.
     pub body_max: Size,
+    /// Where its answers' headers differ from those of the edge.
+    pub headers: Option<RouteHeaders>,
 }
 
 impl Route {
@@ -226,6 +230,24 @@ pub enum Port {
     Off,
     /// This port and no other.
     Number(u16),
+}
+
+/// How a line of the access log is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LineFormat {
+    /// A JSON object.
+    Json,
+    /// As Apache and nginx write it.
+    Combined,
+}
+
+/// Whose traces go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TraceFrom {
+    /// Those of trusted proxies.
+    TrustedProxies,
+    /// Those of everybody.
+    Anybody,
 }
 
 /// Who may read the metrics.
@@ -330,6 +352,7 @@ impl Route {
                 timeout: table.timeout,
             }),
             body_max: table.body_max,
+            headers: table.headers,
         }
     }
 }

@@ -7,13 +7,17 @@
 use crate::checked::Shape;
 
 mod edge;
+mod headers;
 mod health;
+mod record;
 mod route;
 mod service;
 mod site;
 
 pub use edge::{Admin, Edge, Socket};
+pub use headers::{EdgeHeaders, RouteHeaders};
 pub(crate) use health::HealthTable;
+pub use record::{AccessLog, Trace};
 pub use route::Certificate;
 pub(crate) use route::RouteTable;
 pub use service::{Restart, Stop};

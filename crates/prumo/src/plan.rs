@@ -5,8 +5,10 @@ use std::fmt::Display;
 
 use prumo_api::ask::{Change, PlanReport};
 use prumo_config::value::duration::show;
-use prumo_config::{Action, Admin, Certificate, Config, Edge, Rate, Route, Site, Size, Target};
+use prumo_config::{AccessLog, Action, Admin, Certificate, Config, Edge, Rate, Route, Site, Size, Target, Trace};
 use prumo_run::{Check, ServiceSpec, Serving, Value};
+
+mod headers;
 
 /// The changes from what runs to what the file says: services as run has them, the rest as it was last applied.
 pub(crate) fn changes(
@@ -132,6 +134,7 @@ fn route_fields(route: &Route) -> Fields {
         ("host", or_none(route.host.as_ref())),
         ("path", route.path.clone()),
         ("body_max", route.body_max.to_string()),
+        ("headers", route.headers.as_ref().map_or_else(|| "as of the edge".to_owned(), headers::own_in_words)),
     ]);
     let Action::Forward(forward) = &route.action;
     fields.extend(named([
@@ -173,9 +176,20 @@ fn edge_fields(edge: &Edge) -> Fields {
         ("body_timeout", show(edge.body_timeout)),
         ("connections_max", edge.connections_max.to_string()),
         ("connections_per_ip_max", edge.connections_per_ip_max.to_string()),
-        ("access_log", edge.access_log.to_string()),
-        ("access_log_keep", edge.access_log_keep.to_string()),
+        ("access_log", edge.access_log.as_ref().map_or_else(|| "off".to_owned(), access_log_in_words)),
+        ("trace", edge.trace.as_ref().map_or_else(|| "off".to_owned(), trace_in_words)),
     ])
+    .into_iter()
+    .chain(headers::fields(&edge.headers))
+    .collect()
+}
+
+fn access_log_in_words(log: &AccessLog) -> String {
+    format!("{}, {} of what went well, {} kept", log.format.as_str(), log.sample, log.keep)
+}
+
+fn trace_in_words(trace: &Trace) -> String {
+    format!("from {}, {} of new ones sampled", trace.from.as_str(), trace.sample)
 }
 
 fn certificate_fields(certificates: &[Certificate]) -> Fields {

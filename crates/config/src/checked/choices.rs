@@ -5,7 +5,7 @@ use toml::de::DeValue;
 
 use super::{Entry, Kind, Reader, shown_key, variables};
 use crate::nearest::nearest;
-use crate::resolved::{Balance, Listen, MetricsAccess, Port, Protocol, Signal};
+use crate::resolved::{Balance, LineFormat, Listen, MetricsAccess, Port, Protocol, Signal, TraceFrom};
 
 /// A kind whose values are one of a few words.
 macro_rules! choice {
@@ -42,6 +42,8 @@ macro_rules! choice {
 choice!(Listen, "a text": "port" => Port, "socket" => Socket, "nothing" => Nothing);
 choice!(Protocol, "a text": "h1" => H1, "h2" => H2);
 choice!(Balance, "a text": "round_robin" => RoundRobin, "least_connections" => LeastConnections);
+choice!(LineFormat, "a text": "json" => Json, "combined" => Combined);
+choice!(TraceFrom, "a text": "trusted_proxies" => TrustedProxies, "anybody" => Anybody);
 choice!(MetricsAccess, "a text": "token" => Token, "open" => Open);
 choice!(
     Signal, "a text":
@@ -50,7 +52,7 @@ choice!(
 
 impl Reader<'_> {
     /// Notes that a text is none of the words. Only the text as written is compared and quoted.
-    fn refuse_word<T>(&mut self, entry: &Entry<'_>, words: &[&str]) -> Option<T> {
+    pub(super) fn refuse_word<T>(&mut self, entry: &Entry<'_>, words: &[&str]) -> Option<T> {
         let listed: Vec<String> = words.iter().map(|word| format!("\"{word}\"")).collect();
         let listed = listed.join(" or ");
         let written = entry.node.get_ref().as_str().unwrap_or_default();

@@ -37,9 +37,13 @@ fn order_of_tables() {
         "service.stop",
         "service.restart",
         "route",
+        "route.headers",
         "certificate",
         "edge",
         "edge.socket",
+        "edge.access_log",
+        "edge.trace",
+        "edge.headers",
         "admin",
     ];
     assert_eq!(names, expected);

@@ -4,8 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{kind, optional, table};
-use crate::checked::{Addresses, FileMode, FilePath, Text, rules};
+use super::{AccessLog, EdgeHeaders, Trace, kind, optional, table};
+use crate::checked::{Addresses, FileMode, FilePath, Switch, Text, rules};
 use crate::resolved::{MetricsAccess, Port};
 use crate::value::{Cidr, Size};
 
@@ -66,14 +66,18 @@ table! {
         connections_per_ip_max: u32 = 1000, from 1 to 10000000,
             because "A tenth of `connections_max`: nobody can take all of it alone, and an office behind one address is no attack.",
             example 200;
-        /// Whether each request is written to the access log.
-        access_log: bool = true,
+        /// The access log: `false` for none, or a table of how it is written and kept.
+        access_log: Option<AccessLog> as Switch<AccessLog> = true,
             because "The first question after a fault is who asked for what.",
-            example false;
-        /// How much of the access log is kept on disk.
-        access_log_keep: Size = "256MB", from "1MB" to "10TB",
-            because "About a million requests.",
-            example "2GB";
+            example { format = "combined", keep = "2GB" };
+        /// W3C trace context: `false` to pass on `traceparent` and `tracestate` unread, or a table.
+        trace: Option<Trace> as Switch<Trace> = true,
+            because "It costs next to nothing, and an app with tracing finds its requests in the access log by their trace.",
+            example { from = "anybody", sample = "10%" };
+        /// The headers of every answer.
+        headers: EdgeHeaders = {},
+            because "The defaults are what every security check asks for and no usual app is broken by.",
+            example { frame = "deny" };
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{kind, optional, table};
+use super::{RouteHeaders, kind, optional, table};
 use crate::checked::{FilePath, Host, PathPrefix, Targets, Text, rules};
 use crate::resolved::{Balance, Target};
 use crate::value::Size;
@@ -39,6 +39,10 @@ table! {
         body_max: Size = "100MB", from 0 to "1024TiB",
             because "Large enough for photos and documents. Bodies are streamed, so this bounds time and disk of the app, not memory.",
             example "2GB";
+        /// The headers of the route's answers, where they differ from `[edge.headers]`.
+        headers: Option<RouteHeaders>,
+            because "Without it, they are those of `[edge.headers]`.",
+            example { csp = "off" };
     }
 }
 

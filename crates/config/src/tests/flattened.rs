@@ -50,6 +50,10 @@ fn is_struct(kind: &str) -> bool {
         "Target",
         "Certificate",
         "Edge",
+        "EdgeHeaders",
+        "RouteHeaders",
+        "AccessLog",
+        "Trace",
         "Admin",
         "Some",
     ];

@@ -6,15 +6,11 @@ use prumo_api::{Refusal, RefusalKind};
 use prumo_config as config;
 use prumo_edge as edge;
 
+mod headers;
+
 /// The settings of the edge. They hold for the life of the process.
 pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> Result<edge::Settings, Refusal> {
     let front = &config.edge;
-    let access_log = edge::AccessLog {
-        path: state.join("logs").join("access.log"),
-        keep_bytes: front.access_log_keep.bytes(),
-        format: edge::LineFormat::Json,
-        sample: edge::Share::ALL,
-    };
     Ok(edge::Settings {
         socket: front.socket.as_ref().map(|socket| unix_socket(socket, base)).transpose()?,
         addresses: front.address.clone(),
@@ -29,12 +25,12 @@ pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> Re
         body_timeout: front.body_timeout,
         connections_max: front.connections_max,
         connections_per_ip_max: front.connections_per_ip_max,
-        access_log: front.access_log.then_some(access_log),
+        access_log: front.access_log.as_ref().map(|log| access_log(log, state)),
         certificates: config.certificates.iter().map(|files| certificate(files, base)).collect(),
         certs_folder: state.join("certs"),
         sticky_key: None,
-        answer_headers: edge::Headers::default(),
-        tracing: Some(edge::Tracing::new(edge::TraceFrom::TrustedProxies, 1.0)),
+        answer_headers: headers::of(&front.headers),
+        tracing: front.trace.as_ref().map(tracing),
     })
 }
 
@@ -48,10 +44,10 @@ fn unix_socket(socket: &config::Socket, base: &Path) -> Result<edge::UnixSocket,
 
 /// The routes, in the order of the file.
 pub(crate) fn routes(config: &config::Config) -> Vec<edge::Route> {
-    config.routes.iter().map(route).collect()
+    config.routes.iter().map(|known| route(known, &config.edge)).collect()
 }
 
-fn route(route: &config::Route) -> edge::Route {
+fn route(route: &config::Route, front: &config::Edge) -> edge::Route {
     let action = match &route.action {
         config::Action::Forward(to) => edge::Action::Forward(forward(to)),
     };
@@ -59,6 +55,7 @@ fn route(route: &config::Route) -> edge::Route {
         host: route.host.clone(),
         path: edge::PathMatch::Prefix(route.path.clone()),
         body_max: route.body_max.bytes(),
+        answer_headers: headers::of_route(route.headers.as_ref(), &front.headers),
         ..edge::Route::new(&route.name, action)
     }
 }
@@ -78,6 +75,26 @@ fn forward(forward: &config::Forward) -> edge::Forward {
 
 fn target(target: &config::Target) -> edge::Target {
     edge::Target { service: target.service.clone(), weight: target.weight }
+}
+
+fn access_log(log: &config::AccessLog, state: &Path) -> edge::AccessLog {
+    edge::AccessLog {
+        path: state.join("logs").join("access.log"),
+        keep_bytes: log.keep.bytes(),
+        format: match log.format {
+            config::LineFormat::Json => edge::LineFormat::Json,
+            config::LineFormat::Combined => edge::LineFormat::Combined,
+        },
+        sample: edge::Share::of(log.sample.ratio()),
+    }
+}
+
+fn tracing(trace: &config::Trace) -> edge::Tracing {
+    let from = match trace.from {
+        config::TraceFrom::TrustedProxies => edge::TraceFrom::TrustedProxies,
+        config::TraceFrom::Anybody => edge::TraceFrom::Anybody,
+    };
+    edge::Tracing::new(from, trace.sample.ratio())
 }
 
 fn port(port: config::Port) -> edge::Port {
