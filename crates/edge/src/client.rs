@@ -10,6 +10,7 @@ use http::header::HeaderValue;
 use crate::deadline::{Deadline, Deadlines};
 use crate::forwarded::PeerFacts;
 use crate::framing::HeadScan;
+use crate::serve::OnlyTunnels;
 use crate::settings::Settings;
 use crate::tunnel::Tunnel;
 
@@ -22,6 +23,9 @@ pub(crate) struct Client {
     pub(crate) tunnel: RefCell<Option<Tunnel>>,
     /// Requests of a shared (HTTP/2) connection that are not over.
     pub(crate) streams: Cell<usize>,
+    /// Those of them that are tunnels.
+    pub(crate) tunnels: Cell<usize>,
+    pub(crate) only_tunnels: RefCell<Option<OnlyTunnels>>,
     scan: RefCell<HeadScan>,
     is_silent: Cell<bool>,
 }
@@ -49,6 +53,8 @@ impl Client {
             pace,
             tunnel: RefCell::new(None),
             streams: Cell::new(0),
+            tunnels: Cell::new(0),
+            only_tunnels: RefCell::new(None),
             scan: RefCell::new(HeadScan::default()),
             is_silent: Cell::new(true),
         }

@@ -222,7 +222,7 @@ impl Edge {
         let living = self.inner.shared.cores.iter().map(|core| &core.0).filter(|core| core.is_living());
         living.map(|core| &core.counts).all(|counts| {
             // A stop closes idle connections at once, so one that is open has a request, or is a tunnel.
-            let only_tunnels = counts.connections_open.get() <= counts.tunnels_open.get();
+            let only_tunnels = counts.connections_open.get() <= counts.only_tunnels.get();
             let only_streams = stopping_for >= STREAMS_END_WITHIN && counts.unanswered.get() == 0;
             counts.listeners.get() == 0 && (only_tunnels || only_streams)
         })

@@ -7,6 +7,7 @@ mod ask;
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Version};
@@ -22,23 +23,23 @@ use crate::files::Ask;
 use crate::forwarded;
 use crate::head;
 use crate::host;
-use crate::link::Link;
 use crate::record::{Head, Record};
 use crate::respond::{self, Asker, Refusal};
 use crate::route::Question;
 use crate::settings::{Action, Balance, Forward};
 use crate::table::RouteView;
 use crate::trace::Trace;
-use crate::tunnel::Tunnel;
-use crate::upstream::Seat;
+use crate::tunnel::{self, Tunnel};
+use crate::web_socket::{self, Handover};
 
 /// Answers one request.
 pub(crate) async fn answer(
     core: Rc<Core>,
     client: Rc<Client>,
     pace: Rc<Pace>,
-    request: Request<Incoming>,
+    mut request: Request<Incoming>,
 ) -> Response<Body> {
+    let handover = web_socket::take(&mut request);
     let mut record = Record::begin(&core);
     pace.enter(Phase::Upstream);
     let (parts, incoming) = request.into_parts();
@@ -62,7 +63,7 @@ pub(crate) async fn answer(
                 Action::Forward(forward) => {
                     let (core, client, pace, route, id, trace) = (&core, &client, &pace, &route, &id, trace.as_ref());
                     let journey = Journey { core, client, pace, route, forward, id, trace };
-                    journey.pass(parts, incoming, &authority, record).await
+                    journey.pass(parts, incoming, handover, &authority, record).await
                 }
                 Action::Files(_) => match Ask::new(&core, &client, &pace, &route, &parts) {
                     Some(ask) => ask.answer(record, is_h1 && has_body).await,
@@ -125,14 +126,29 @@ struct Journey<'a> {
 type Passed = Result<Response<Body>, (Refusal, Record)>;
 
 impl Journey<'_> {
-    async fn pass(&self, mut parts: Parts, incoming: Incoming, authority: &HeaderValue, mut record: Record) -> Passed {
-        let upgrade = self.rewrite(&mut parts, authority);
+    async fn pass(
+        &self,
+        mut parts: Parts,
+        incoming: Incoming,
+        handover: Option<Handover>,
+        authority: &HeaderValue,
+        mut record: Record,
+    ) -> Passed {
+        let upgrade = self.rewrite(&mut parts, handover.is_some(), authority);
         let upload = self.upload(incoming, &mut record);
         let cookie = self.cookie(&parts.headers);
         let request = Request::from_parts(parts, upload);
         match self.ask(request, &mut record).await {
             Ok(Asked { response, link, seat, .. }) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                if upgrade { Ok(self.switch(response, link, seat, record)) } else { Err((Refusal::UPSTREAM, record)) }
+                if upgrade {
+                    Ok(self.switch(response, handover, Tunnel { link, seat: seat.into_tunnel(), record }))
+                } else {
+                    Err((Refusal::UPSTREAM, record))
+                }
+            }
+            // To a CONNECT, a success would say that there is a tunnel.
+            Ok(Asked { response, .. }) if handover.is_some() && response.status().is_success() => {
+                Err((Refusal::UPSTREAM, record))
             }
             Ok(Asked { mut response, link, seat, .. }) => {
                 admit::clean_answer(response.headers_mut());
@@ -147,8 +163,12 @@ impl Journey<'_> {
     }
 
     /// Makes the client's head the upstream's. True when it asks for an upgrade.
-    fn rewrite(&self, parts: &mut Parts, authority: &HeaderValue) -> bool {
-        let upgrade = admit::take_hop_by_hop(&mut parts.headers, parts.version);
+    fn rewrite(&self, parts: &mut Parts, is_socket: bool, authority: &HeaderValue) -> bool {
+        let version = if is_socket { Version::HTTP_11 } else { parts.version };
+        let upgrade = admit::take_hop_by_hop(&mut parts.headers, version);
+        if is_socket {
+            web_socket::add_key(&mut parts.headers, self.core);
+        }
         // After that, because a client may name any header in `Connection`.
         forwarded::write(&mut parts.headers, &self.client.facts, authority);
         parts.headers.insert(forwarded::REQUEST_ID, self.id.clone());
@@ -185,12 +205,24 @@ impl Journey<'_> {
         Upload::Stream { incoming, meter }
     }
 
-    /// Passes the 101 on; the rest happens when hyper has let go of the client's socket.
-    fn switch(&self, response: Response<Incoming>, link: Box<Link>, seat: Seat, mut record: Record) -> Response<Body> {
-        record.become_tunnel();
+    /// Passes the 101 on; the rest happens when hyper has let go of the client's socket, or has handed over its stream.
+    fn switch(&self, response: Response<Incoming>, handover: Option<Handover>, mut tunnel: Tunnel) -> Response<Body> {
+        tunnel.record.become_tunnel();
         self.pace.enter(Phase::Download);
-        *self.client.tunnel.borrow_mut() = Some(Tunnel { link, seat: seat.into_tunnel(), record });
         let (mut parts, _) = response.into_parts();
+        match handover {
+            None => *self.client.tunnel.borrow_mut() = Some(tunnel),
+            Some(handover) => {
+                web_socket::write_answer(&mut parts);
+                let core = Rc::clone(self.core);
+                self.core.stage.spawn_local("http2 tunnel", async move {
+                    match handover.stream().await {
+                        Ok(stream) => tunnel::run(&core, stream, Bytes::new(), tunnel).await,
+                        Err(error) => tracing::debug!(%error, "client gone before its tunnel began"),
+                    }
+                });
+            }
+        }
         self.route.answer.finish(&mut parts.headers, self.client.tls);
         Response::from_parts(parts, Body::Empty)
     }

@@ -24,6 +24,7 @@ pub(crate) fn write_h2<B>(request: &mut Request<B>) {
     let headers = request.headers_mut();
     headers.remove(header::CONNECTION);
     headers.remove(header::TRANSFER_ENCODING);
+    headers.remove(header::UPGRADE);
     let Some(host) = headers.remove(header::HOST) else { return };
     if let Ok(authority) = Authority::try_from(host.as_bytes()) {
         let mut target = http::uri::Parts::default();

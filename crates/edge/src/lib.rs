@@ -52,6 +52,7 @@ mod table;
 mod trace;
 mod tunnel;
 mod upstream;
+mod web_socket;
 
 pub mod fuzz;
 

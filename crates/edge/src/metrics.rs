@@ -152,6 +152,8 @@ pub(crate) struct CoreCount {
     pub(crate) connections: Count,
     pub(crate) connections_open: Count,
     pub(crate) tunnels_open: Count,
+    /// Client connections that carry nothing but tunnels.
+    pub(crate) only_tunnels: Count,
     /// Listeners that still accept.
     pub(crate) listeners: Count,
     /// Requests whose answer has not begun.

@@ -60,6 +60,8 @@ fn h2_builder(streams: Streams) -> http2::Builder<Streams> {
         .max_frame_size(16 * 1024)
         .max_concurrent_streams(100)
         .max_header_list_size(headers_max)
+        // For web sockets.
+        .enable_connect_protocol()
         .max_send_buf_size(16 * 1024)
         // Rapid Reset and MadeYouReset: a client that resets faster than this is cut off.
         .max_pending_accept_reset_streams(20)
@@ -149,7 +151,11 @@ async fn serve_h1(core: Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) {
     let mut stream = parts.io.stream;
     let tunnel = client.tunnel.borrow_mut().take();
     match tunnel {
-        Some(tunnel) => tunnel::run(&core, stream, parts.read_buf, tunnel).await,
+        Some(tunnel) => {
+            stream.keep_alive();
+            let _only = OnlyTunnels::begin(&core);
+            tunnel::run(&core, stream, parts.read_buf, tunnel).await;
+        }
         None if was_in_head => refuse_slow_head(&core, &mut stream).await,
         None => {
             // For TLS this says goodbye; a peer that does not read it is not waited for.
@@ -176,6 +182,8 @@ async fn refuse_slow_head(core: &Core, stream: &mut ClientStream) {
 }
 
 async fn serve_h2(core: Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) {
+    // Its streams may stand still for hours, such as those of web sockets.
+    io.stream.keep_alive();
     client.pace.enter(Phase::Shared);
     client.pace.deadline.arm(core.settings().header_timeout);
     let service = {
@@ -221,7 +229,16 @@ struct Streams {
 
 impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
     fn execute(&self, stream: F) {
-        let open = OpenStream::begin(&self.client);
+        // hyper starts a stream while its connection is polled, and within a stream what writes a tunnel's bytes.
+        if self.core.stream_pace.borrow().is_some() {
+            let open = OpenStream::begin(&self.core, &self.client, true);
+            self.core.stage.spawn_local("http2 tunnel", async move {
+                stream.await;
+                drop(open);
+            });
+            return;
+        }
+        let open = OpenStream::begin(&self.core, &self.client, false);
         let pace = Rc::new(Pace::new(self.core.deadlines.add(), self.core.settings()));
         let core = Rc::clone(&self.core);
         self.core.stage.spawn_local("http2 stream", async move {
@@ -244,22 +261,56 @@ async fn run_stream(core: &Core, pace: &Rc<Pace>, stream: impl Future<Output = (
     .await;
 }
 
-/// A stream that is counted, so that a connection knows when it is idle.
-struct OpenStream(Rc<Client>);
+/// A stream that is counted, so that a connection knows when it is idle and when it carries only tunnels.
+struct OpenStream {
+    core: Rc<Core>,
+    client: Rc<Client>,
+    is_tunnel: bool,
+}
 
 impl OpenStream {
-    fn begin(client: &Rc<Client>) -> OpenStream {
-        client.streams.set(client.streams.get() + 1);
+    fn begin(core: &Rc<Core>, client: &Rc<Client>, is_tunnel: bool) -> OpenStream {
         client.pace.deadline.disarm();
-        OpenStream(Rc::clone(client))
+        let open = OpenStream { core: Rc::clone(core), client: Rc::clone(client), is_tunnel };
+        open.count(|count| count + 1);
+        open
+    }
+
+    fn count(&self, change: impl Fn(usize) -> usize) {
+        let (streams, tunnels) = (&self.client.streams, &self.client.tunnels);
+        streams.set(change(streams.get()));
+        if self.is_tunnel {
+            tunnels.set(change(tunnels.get()));
+        }
+        let is_only = streams.get() > 0 && streams.get() == tunnels.get();
+        let mut only = self.client.only_tunnels.borrow_mut();
+        if is_only != only.is_some() {
+            *only = is_only.then(|| OnlyTunnels::begin(&self.core));
+        }
     }
 }
 
 impl Drop for OpenStream {
     fn drop(&mut self) {
-        self.0.streams.set(self.0.streams.get() - 1);
-        if self.0.streams.get() == 0 {
-            self.0.pace.deadline.arm(self.0.pace.idle_timeout());
+        self.count(|count| count - 1);
+        if self.client.streams.get() == 0 {
+            self.client.pace.deadline.arm(self.client.pace.idle_timeout());
         }
+    }
+}
+
+/// A client connection that carries nothing but tunnels: a stop of the edge does not wait for it.
+pub(crate) struct OnlyTunnels(Rc<Core>);
+
+impl OnlyTunnels {
+    fn begin(core: &Rc<Core>) -> OnlyTunnels {
+        core.counts().only_tunnels.add(1);
+        OnlyTunnels(Rc::clone(core))
+    }
+}
+
+impl Drop for OnlyTunnels {
+    fn drop(&mut self) {
+        self.0.counts().only_tunnels.sub(1);
     }
 }

@@ -16,7 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::core::Core;
 use crate::link::Link;
 use crate::record::Record;
-use crate::stream::{ClientStream, Scratch};
+use crate::stream::Scratch;
 use crate::upstream::Seat;
 
 /// What is left of a request whose answer was `101 Switching Protocols`.
@@ -35,10 +35,12 @@ const READ_BYTES: usize = 16 * 1024;
 const LINGER: Duration = Duration::from_secs(5);
 
 /// Carries bytes until both sides have ended or one has failed.
-pub(crate) async fn run(core: &Core, mut client: ClientStream, from_client: Bytes, tunnel: Tunnel) {
+pub(crate) async fn run<C>(core: &Core, mut client: C, from_client: Bytes, tunnel: Tunnel)
+where
+    C: AsyncRead + AsyncWrite + Unpin,
+{
     let Tunnel { link, seat, mut record } = tunnel;
     let Some((mut upstream, from_upstream)) = link.into_stream() else { return };
-    client.keep_alive();
     upstream.keep_alive();
     let mut up = Direction::new(from_client);
     let mut down = Direction::new(from_upstream);

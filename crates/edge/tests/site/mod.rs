@@ -86,6 +86,15 @@ impl Site {
         eventually("nothing is in flight", || self.edge.in_flight(upstream) == InFlight::default());
     }
 
+    /// The same, while the test goes on.
+    pub fn begin_stop(&self, within: Duration) -> std::thread::JoinHandle<prumo_drain::Report> {
+        let drain = self.drain.clone();
+        std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(drain.stop(within))
+        })
+    }
+
     /// Stops as the daemon does; the report is checked by the caller.
     pub fn stop(&self, within: Duration) -> prumo_drain::Report {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
