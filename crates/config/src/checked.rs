@@ -17,11 +17,14 @@ use crate::typed::{Node, Typed};
 
 mod choices;
 mod collections;
+pub(crate) mod conditions;
 mod environment;
 mod headers;
 mod names;
 mod numbers;
 mod other_words;
+mod paths;
+mod reachable;
 pub(crate) mod rules;
 mod status;
 mod switch;
@@ -35,8 +38,9 @@ pub(crate) use environment::Environment;
 pub(crate) use headers::{
     Csp, FrameWord, HeaderNames, HeaderText, HeaderValues, OpenerWord, ReferrerWord, ResourceWord,
 };
-pub(crate) use names::{Host, PathPrefix, ServiceName, UrlPath};
+pub(crate) use names::{Host, ServiceName, UrlPath};
 pub(crate) use numbers::Cores;
+pub(crate) use paths::RoutePath;
 pub(crate) use status::StatusCodes;
 pub(crate) use switch::Switch;
 pub(crate) use targets::Targets;
@@ -197,6 +201,8 @@ pub(crate) struct Reader<'t> {
     path: Vec<String>,
     /// What may be there only once, and the line where it was.
     seen: HashMap<(&'static str, String), usize>,
+    /// The routes that were read so far.
+    places: reachable::Places,
     drafts: Vec<Draft>,
 }
 
@@ -209,6 +215,7 @@ impl<'t> Reader<'t> {
             services: BTreeSet::new(),
             path: Vec::new(),
             seen: HashMap::new(),
+            places: reachable::Places::default(),
             drafts: Vec::new(),
         }
     }
@@ -237,9 +244,13 @@ impl<'t> Reader<'t> {
         if let Some(line) = self.seen.get(&(sort, name.to_owned())) {
             return Some(*line);
         }
-        let line = self.text.get(..place.start).map_or(1, |before| before.matches('\n').count() + 1);
-        self.seen.insert((sort, name.to_owned()), line);
+        self.seen.insert((sort, name.to_owned()), self.line_of(place));
         None
+    }
+
+    /// The line of the file where something begins.
+    fn line_of(&self, place: &Range<usize>) -> usize {
+        self.text.get(..place.start).map_or(1, |before| before.matches('\n').count() + 1)
     }
 
     /// Notes a mistake.

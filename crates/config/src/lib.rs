@@ -33,8 +33,8 @@ pub use mistake::{Excerpt, Mistake, Mistakes};
 pub use nearest::nearest;
 pub use reference::{NoSuchKey, explain, json_schema, reference_markdown};
 pub use resolved::{
-    Action, Balance, Check, Config, Forward, Health, LineFormat, Listen, MetricsAccess, Port, Protocol, Route,
-    SecretSource, Service, Signal, Target, TraceFrom, Value,
+    Action, Balance, Check, Condition, Config, Forward, Health, LineFormat, Listen, MetricsAccess, PathMatch, Port,
+    Protocol, Route, SecretSource, Service, Signal, Target, TraceFrom, Value, Wanted, When,
 };
 pub use secrecy::smells_secret;
 pub use settings::{

@@ -3,7 +3,7 @@
 //! Nothing here remembers where in the file it came from. Whoever receives a [`Config`] needs no
 //! further check before acting on it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -167,8 +167,10 @@ pub struct Route {
     pub name: String,
     /// The host in lower case, or `*.example.com`; absent for any host.
     pub host: Option<String>,
-    /// The start of the path, compared segment by segment.
-    pub path: String,
+    /// Which paths.
+    pub path: PathMatch,
+    /// What a request must say beside its host and path.
+    pub when: When,
     /// What is done with a request.
     pub action: Action,
     /// The largest request body that is let through.
@@ -183,6 +185,59 @@ impl Route {
         let Action::Forward(forward) = &self.action;
         forward.to.iter().map(|target| target.service.as_str())
     }
+}
+
+/// Which paths a route takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathMatch {
+    /// Those that begin with this, segment by segment.
+    Prefix(String),
+    /// This one.
+    Exact(String),
+    /// Those that the whole of this expression describes.
+    Regex(String),
+}
+
+impl fmt::Display for PathMatch {
+    /// `/api`, `= /login` or `~ /users/[0-9]+`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PathMatch::Prefix(path) => f.write_str(path),
+            PathMatch::Exact(path) => write!(f, "= {path}"),
+            PathMatch::Regex(expression) => write!(f, "~ {expression}"),
+        }
+    }
+}
+
+/// What a request must say beside its host and path.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct When {
+    /// Which methods, in capitals; empty for all.
+    pub methods: Vec<String>,
+    /// What headers must say. All of them must.
+    pub headers: Vec<Condition>,
+    /// What the query must say. All of it must.
+    pub query: Vec<Condition>,
+}
+
+/// What a header or a part of the query must say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// The name: of a header in lower case, of a part of the query as it is written.
+    pub name: String,
+    /// What its value must be.
+    pub wanted: Wanted,
+}
+
+/// What a value must be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// There, whatever it is.
+    Present,
+    /// Not there.
+    Absent,
+    /// Exactly this.
+    Equal(String),
 }
 
 /// What a route does with a request.
@@ -285,7 +340,7 @@ impl Config {
         Config {
             site: root.site,
             services: services.collect(),
-            routes: root.route.into_iter().map(Route::resolve).collect(),
+            routes: with_names_of_their_own(root.route.into_iter().map(Route::resolve).collect()),
             certificates: root.certificate,
             edge: root.edge,
             admin: root.admin,
@@ -340,11 +395,15 @@ impl Health {
 
 impl Route {
     fn resolve(table: RouteTable) -> Route {
-        let described = || format!("{}{}", table.host.as_deref().unwrap_or_default(), table.path);
         Route {
-            name: table.name.unwrap_or_else(described),
+            name: table.name.clone().unwrap_or_else(|| describe(&table)),
             host: table.host,
             path: table.path,
+            when: When {
+                methods: table.when.method.unwrap_or_default(),
+                headers: table.when.header,
+                query: table.when.query,
+            },
             // A rule has seen to it that there is one.
             action: Action::Forward(Forward {
                 to: table.to.unwrap_or_default(),
@@ -355,4 +414,37 @@ impl Route {
             headers: table.headers,
         }
     }
+}
+
+/// What a reader would call a route without a name: its place, and the names of its conditions. Never their values.
+fn describe(table: &RouteTable) -> String {
+    let host = table.host.as_deref().unwrap_or_default();
+    let mut name = match &table.path {
+        PathMatch::Prefix(path) => format!("{host}{path}"),
+        other => format!("{host} {other}").trim_start().to_owned(),
+    };
+    let methods = table.when.method.iter().flatten().cloned();
+    let names = table.when.header.iter().chain(&table.when.query).map(|condition| match condition.wanted {
+        Wanted::Absent => format!("no {}", condition.name),
+        _ => condition.name.clone(),
+    });
+    for word in methods.chain(names) {
+        name.push(' ');
+        name.push_str(&word);
+    }
+    name
+}
+
+/// Names tell routes apart in logs and metrics, so those that came out equal get a number.
+fn with_names_of_their_own(mut routes: Vec<Route>) -> Vec<Route> {
+    let mut taken: HashSet<String> = HashSet::new();
+    for route in &mut routes {
+        let described = route.name.clone();
+        let mut number = 1;
+        while !taken.insert(route.name.clone()) {
+            number += 1;
+            route.name = format!("{described} ({number})");
+        }
+    }
+    routes
 }

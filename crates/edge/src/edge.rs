@@ -129,8 +129,8 @@ impl Edge {
         Ok(edge)
     }
 
-    /// Serves these routes from now on. Fails only when a host needs a certificate that cannot be made; the routes
-    /// before then stay.
+    /// Serves these routes from now on. Fails only when a host needs a certificate that cannot be made, or
+    /// when a regular expression is none; the routes before then stay.
     pub fn routes(&self, routes: Vec<Route>) -> Result<u64, EdgeError> {
         if routes.iter().any(|route| matches!(route.action, Action::Files(_))) {
             self.start_readers()?;
@@ -140,7 +140,7 @@ impl Edge {
             tls.cover(routes.iter().filter_map(|route| route.host.as_deref()))?;
         }
         let before = self.inner.shared.table.load();
-        let index = Arc::new(RouteIndex::new(&routes));
+        let index = Arc::new(RouteIndex::new(&routes)?);
         let cores = self.cores();
         let routes: Arc<[TableRoute]> = routes.into_iter().map(|route| registry.route(route, cores)).collect();
         registry.forget_routes(&routes);

@@ -52,6 +52,13 @@ pub enum EdgeError {
         /// The system's reason.
         source: io::Error,
     },
+    /// A route's regular expression is none, or too large.
+    Pattern {
+        /// The route.
+        route: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The system gave no thread, socket or runtime.
     System {
         /// What was being done.
@@ -92,6 +99,7 @@ impl EdgeError {
             EdgeError::Certificate { hint, .. } => hint,
             EdgeError::Authority { .. } => "remove its two files there to have a new one made",
             EdgeError::AccessLog { .. } => "check that its folder exists and may be written",
+            EdgeError::Pattern { .. } => "`prumo check` shows the place in the file",
             EdgeError::System { .. } => "check the limits on open files and threads (`ulimit -a`)",
         }
     }
@@ -113,6 +121,7 @@ impl fmt::Display for EdgeError {
                 write!(formatter, "the local certificate authority in {}: {why}", folder.display())
             }
             EdgeError::AccessLog { file, source } => write!(formatter, "access log {}: {source}", file.display()),
+            EdgeError::Pattern { route, why } => write!(formatter, "the expression of route `{route}`: {why}"),
             EdgeError::System { doing, source } => write!(formatter, "{doing}: {source}"),
         }
     }

@@ -111,7 +111,7 @@ impl<'a> Ask<'a> {
         let path = parts.uri.path();
         let rest = match &route.route.path {
             PathMatch::Prefix(prefix) => path::below(prefix, path),
-            PathMatch::Exact(_) => path,
+            PathMatch::Exact(_) | PathMatch::Regex(_) => path,
         };
         let millis = u64::try_from(core.wall_at(core.clock.now()).millis()).unwrap_or(0);
         let wall = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);

@@ -4,6 +4,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::forwarded::{self, PeerFacts};
 use crate::listen::proxy;
+use crate::settings::{Condition, PathMatch, Route, Wanted};
 use crate::{framing, host, json, route};
 
 /// Host normalisation: what comes out is in normal form already, and safe to write anywhere.
@@ -23,6 +24,51 @@ pub fn match_prefix(prefix: &str, path: &str) {
     if matches {
         assert!(path.starts_with(bare), "only what starts with the prefix matches");
     }
+}
+
+/// Finding a route: whatever the routes and the request, the index finds what a plain search finds. The first line is
+/// the request, `METHOD host /path?query name:value`; each other line a route, `host /path METHOD name:value`, where
+/// `-` is any host, `=/path` an exact path and `~/path` an expression.
+pub fn find_route(text: &str) {
+    let mut lines = text.lines();
+    let request: Vec<&str> = lines.next().unwrap_or_default().split(' ').collect();
+    let [method, host, target, rest @ ..] = request.as_slice() else { return };
+    let Ok(method) = http::Method::from_bytes(method.as_bytes()) else { return };
+    let mut headers = HeaderMap::new();
+    for (name, value) in rest.iter().filter_map(|pair| pair.split_once(':')) {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            headers.append(name, value);
+        }
+    }
+    let (path, query) = target.split_once('?').map_or((*target, None), |(path, query)| (path, Some(query)));
+    let question = route::Question { host, path, query, method: &method, headers: &headers };
+    let routes: Vec<Route> = lines.filter_map(read_route).collect();
+    if let Ok(index) = route::RouteIndex::new(&routes) {
+        let found = index.find(&question);
+        assert_eq!(found, route::explain(&routes, &question).chosen, "the index and a plain search agree");
+    }
+}
+
+/// As the file lets it through: paths begin with a slash.
+fn read_route(line: &str) -> Option<Route> {
+    let mut words = line.split(' ');
+    let (host, path) = (words.next()?, words.next()?);
+    let mut route = Route { host: (host != "-").then(|| host.to_owned()), ..Route::to("app") };
+    route.path = match (path.strip_prefix('='), path.strip_prefix('~')) {
+        (Some(exact), _) => PathMatch::Exact(exact.to_owned()),
+        (_, Some(expression)) => PathMatch::Regex(expression.to_owned()),
+        _ => PathMatch::Prefix(path.to_owned()),
+    };
+    for word in words {
+        match word.split_once(':') {
+            Some((name, "")) => route.headers.push(Condition { name: name.to_owned(), wanted: Wanted::Present }),
+            Some((name, value)) => {
+                route.headers.push(Condition { name: name.to_owned(), wanted: Wanted::Equal(value.to_owned()) });
+            }
+            None => route.methods.push(word.to_owned()),
+        }
+    }
+    path.trim_start_matches(['=', '~']).starts_with('/').then_some(route)
 }
 
 /// Forwarded headers: what a stranger wrote is gone, and the peer's address is the last of any chain.

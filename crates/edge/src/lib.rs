@@ -60,6 +60,7 @@ pub use crate::edge::{Edge, Health};
 pub use crate::error::{EdgeError, Owner};
 pub use crate::listen::owner_of_port;
 pub use crate::metrics::{Counters, Latency, ReplicaCounters, RouteCounters};
+pub use crate::route::{Explanation, Look, Question, Verdict, explain};
 pub use crate::settings::{
     AccessLog, Action, Address, Balance, Bound, CertificateFiles, Condition, Files, Forward, Frame, HashBy, Headers,
     Hedge, InFlight, LineFormat, ListeningSocket, Network, PathMatch, Port, Protocol, Retry, Route, Scheme, Settings,

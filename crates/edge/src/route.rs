@@ -1,27 +1,45 @@
-//! Which route takes a request: the most exact host, then an exact path, then the longest prefix, then the one with
-//! more conditions, then the one written first.
+//! Which route takes a request.
+//!
+//! The most exact host goes first, then an exact path, then expressions in the order of the file, then the longest
+//! prefix; of routes for the same place the one with more conditions, and of equals the one written first. What no
+//! route of a host takes falls through to the next less exact host.
 //!
 //! Pure. It looks at the same bytes that are forwarded: nothing is decoded, so nothing can mean one thing here and
-//! another in the app.
+//! another in the app. What a request costs does not grow with the number of routes: hosts and segments of paths are
+//! looked up by hash, and the file bounds how many expressions a host and how many routes a path may have.
 
-use std::cmp::Reverse;
+mod conditions;
+mod explain;
+mod paths;
+mod pattern;
+
 use std::collections::HashMap;
 
 use http::Method;
 use http::header::HeaderMap;
 use http::request::Parts;
 
-use crate::settings::{Condition, PathMatch, Route, Wanted};
+use crate::error::EdgeError;
+use crate::settings::Route;
+
+pub use explain::{Explanation, Look, Verdict, explain};
+pub(crate) use pattern::Pattern;
+
+use paths::Paths;
 
 /// What a route is chosen by.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Question<'a> {
-    /// In normal form.
-    pub(crate) host: &'a str,
-    pub(crate) path: &'a str,
-    pub(crate) query: Option<&'a str>,
-    pub(crate) method: &'a Method,
-    pub(crate) headers: &'a HeaderMap,
+pub struct Question<'a> {
+    /// In lower case, without port and final dot.
+    pub host: &'a str,
+    /// The path as the client wrote it.
+    pub path: &'a str,
+    /// What follows its `?`.
+    pub query: Option<&'a str>,
+    /// The method.
+    pub method: &'a Method,
+    /// The headers.
+    pub headers: &'a HeaderMap,
 }
 
 impl<'a> Question<'a> {
@@ -37,55 +55,53 @@ impl<'a> Question<'a> {
     }
 }
 
-/// Every route, arranged for one look by host and a short walk by path.
+/// Every route, arranged for a few looks by hash.
 #[derive(Debug, Default)]
 pub(crate) struct RouteIndex {
-    exact: HashMap<Box<str>, Vec<Entry>>,
+    exact: HashMap<Box<str>, Paths>,
     /// Keyed by what follows `*.`.
-    wildcard: HashMap<Box<str>, Vec<Entry>>,
-    any: Vec<Entry>,
-}
-
-#[derive(Debug)]
-struct Entry {
-    path: PathMatch,
-    methods: Box<[String]>,
-    headers: Box<[Condition]>,
-    query: Box<[Condition]>,
-    route: usize,
+    wildcard: HashMap<Box<str>, Paths>,
+    any: Paths,
 }
 
 impl RouteIndex {
-    pub(crate) fn new<'a>(routes: impl IntoIterator<Item = &'a Route>) -> RouteIndex {
+    /// Fails only where an expression is none.
+    pub(crate) fn new<'a>(routes: impl IntoIterator<Item = &'a Route>) -> Result<RouteIndex, EdgeError> {
         let mut index = RouteIndex::default();
         for (number, route) in routes.into_iter().enumerate() {
-            index.entries_for(route.host.as_deref()).push(Entry::new(route, number));
+            index.paths_for(route.host.as_deref()).add(route, number)?;
         }
         let RouteIndex { exact, wildcard, any } = &mut index;
-        for entries in exact.values_mut().chain(wildcard.values_mut()).chain([any]) {
-            // Stable, so that of two equal routes the one written first wins.
-            entries.sort_by_key(Entry::rank);
+        for paths in exact.values_mut().chain(wildcard.values_mut()).chain([any]) {
+            paths.sort();
         }
-        index
+        Ok(index)
     }
 
-    /// The number of the route for a request. A host none of whose routes takes it falls through to the wildcard
-    /// routes, and those to the routes for any host.
+    /// The number of the route for a request.
     pub(crate) fn find(&self, question: &Question<'_>) -> Option<usize> {
-        self.exact
-            .get(question.host)
-            .and_then(|entries| first(entries, question))
-            .or_else(|| self.find_wildcard(question))
-            .or_else(|| first(&self.any, question))
+        self.find_counting(question, &mut || {})
     }
 
-    fn find_wildcard(&self, question: &Question<'_>) -> Option<usize> {
+    /// The same; `looked` is called for each lookup by hash, each expression and each route whose conditions are judged.
+    fn find_counting(&self, question: &Question<'_>, looked: &mut impl FnMut()) -> Option<usize> {
+        if !self.exact.is_empty() {
+            looked();
+            if let Some(found) = self.exact.get(question.host).and_then(|paths| paths.find(question, looked)) {
+                return Some(found);
+            }
+        }
+        self.find_wildcard(question, looked).or_else(|| self.any.find(question, looked))
+    }
+
+    fn find_wildcard(&self, question: &Question<'_>, looked: &mut impl FnMut()) -> Option<usize> {
         if self.wildcard.is_empty() {
             return None;
         }
         let mut rest = question.host;
         while let Some((_, parent)) = rest.split_once('.') {
-            if let Some(found) = self.wildcard.get(parent).and_then(|entries| first(entries, question)) {
+            looked();
+            if let Some(found) = self.wildcard.get(parent).and_then(|paths| paths.find(question, looked)) {
                 return Some(found);
             }
             rest = parent;
@@ -93,9 +109,9 @@ impl RouteIndex {
         None
     }
 
-    fn entries_for(&mut self, host: Option<&str>) -> &mut Vec<Entry> {
+    fn paths_for(&mut self, host: Option<&str>) -> &mut Paths {
         let Some(host) = host else { return &mut self.any };
-        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        let host = normal_host(host);
         match host.strip_prefix("*.") {
             Some(parent) => self.wildcard.entry(parent.into()).or_default(),
             None => self.exact.entry(host.into()).or_default(),
@@ -103,76 +119,20 @@ impl RouteIndex {
     }
 }
 
-impl Entry {
-    fn new(route: &Route, number: usize) -> Entry {
-        let path = match &route.path {
-            PathMatch::Prefix(prefix) => PathMatch::Prefix(trim_prefix(prefix).to_owned()),
-            PathMatch::Exact(path) => PathMatch::Exact(path.clone()),
-        };
-        Entry {
-            path,
-            methods: route.methods.as_slice().into(),
-            headers: route.headers.as_slice().into(),
-            query: route.query.as_slice().into(),
-            route: number,
-        }
-    }
-
-    fn rank(&self) -> (bool, Reverse<usize>, Reverse<usize>) {
-        let conditions = usize::from(!self.methods.is_empty()) + self.headers.len() + self.query.len();
-        let (is_prefix, length) = match &self.path {
-            PathMatch::Exact(_) => (false, 0),
-            PathMatch::Prefix(prefix) => (true, prefix.len()),
-        };
-        (is_prefix, Reverse(length), Reverse(conditions))
-    }
-
-    fn takes(&self, question: &Question<'_>) -> bool {
-        let takes_path = match &self.path {
-            PathMatch::Exact(path) => path == question.path,
-            PathMatch::Prefix(prefix) => under(prefix, question.path),
-        };
-        takes_path
-            && (self.methods.is_empty() || self.methods.iter().any(|method| method == question.method.as_str()))
-            && self.headers.iter().all(|condition| header_meets(condition, question.headers))
-            && self.query.iter().all(|condition| query_meets(condition, question.query.unwrap_or_default()))
-    }
-}
-
-fn first(entries: &[Entry], question: &Question<'_>) -> Option<usize> {
-    entries.iter().find(|entry| entry.takes(question)).map(|entry| entry.route)
-}
-
-fn header_meets(condition: &Condition, headers: &HeaderMap) -> bool {
-    match &condition.wanted {
-        Wanted::Present => headers.contains_key(condition.name.as_str()),
-        Wanted::Equal(wanted) => {
-            headers.get_all(condition.name.as_str()).iter().any(|value| value.as_bytes() == wanted.as_bytes())
-        }
-    }
-}
-
-fn query_meets(condition: &Condition, query: &str) -> bool {
-    query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, ""))).any(|(name, value)| {
-        name == condition.name
-            && match &condition.wanted {
-                Wanted::Present => true,
-                Wanted::Equal(wanted) => value == wanted,
-            }
-    })
+/// A host of the file in the form that requests are looked up in.
+fn normal_host(host: &str) -> String {
+    host.trim_end_matches('.').to_ascii_lowercase()
 }
 
 /// True when `path` lies under `prefix`, segment by segment. A trailing slash of the prefix does not matter.
 pub(crate) fn prefix_matches(prefix: &str, path: &str) -> bool {
-    under(trim_prefix(prefix), path)
+    after_prefix(prefix, path).is_some()
 }
 
-fn under(prefix: &str, path: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || prefix.is_empty())
-}
-
-fn trim_prefix(path: &str) -> &str {
-    path.trim_end_matches('/')
+/// What of `path` follows `prefix`: empty, or from the next slash on.
+pub(crate) fn after_prefix<'p>(prefix: &str, path: &'p str) -> Option<&'p str> {
+    let prefix = prefix.trim_end_matches('/');
+    path.strip_prefix(prefix).filter(|rest| rest.is_empty() || rest.starts_with('/') || prefix.is_empty())
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@ use std::fmt::Display;
 
 use prumo_api::ask::{Change, PlanReport};
 use prumo_config::value::duration::show;
-use prumo_config::{AccessLog, Action, Admin, Certificate, Config, Edge, Rate, Route, Site, Size, Target, Trace};
+use prumo_config::{
+    AccessLog, Action, Admin, Certificate, Condition, Config, Edge, Rate, Route, Site, Size, Target, Trace, Wanted,
+};
 use prumo_run::{Check, ServiceSpec, Serving, Value};
 
 mod headers;
@@ -132,7 +134,10 @@ fn service_fields(service: &ServiceSpec) -> Fields {
 fn route_fields(route: &Route) -> Fields {
     let mut fields = named([
         ("host", or_none(route.host.as_ref())),
-        ("path", route.path.clone()),
+        ("path", route.path.to_string()),
+        ("when.method", if route.when.methods.is_empty() { "all".to_owned() } else { route.when.methods.join(", ") }),
+        ("when.header", conditions_in_words(&route.when.headers)),
+        ("when.query", conditions_in_words(&route.when.query)),
         ("body_max", route.body_max.to_string()),
         ("headers", route.headers.as_ref().map_or_else(|| "as of the edge".to_owned(), headers::own_in_words)),
     ]);
@@ -143,6 +148,16 @@ fn route_fields(route: &Route) -> Fields {
         ("timeout", show(forward.timeout)),
     ]));
     fields
+}
+
+/// `x-beta is there, x-old is not there`; values only as fingerprints, because a header's may be a secret.
+fn conditions_in_words(conditions: &[Condition]) -> String {
+    let words = conditions.iter().map(|condition| match &condition.wanted {
+        Wanted::Present => format!("{} is there", condition.name),
+        Wanted::Absent => format!("{} is not there", condition.name),
+        Wanted::Equal(text) => format!("{} is {}", condition.name, fingerprint(&Value::Text(text.clone()))),
+    });
+    or_none(Some(words.collect::<Vec<_>>().join(", ")).filter(|words| !words.is_empty()))
 }
 
 fn action_in_words(action: &Action) -> String {

@@ -165,7 +165,7 @@ impl Kind for PathPrefix {
     }
 }
 
-fn parse_path(text: &str) -> Result<String, String> {
+pub(super) fn parse_path(text: &str) -> Result<String, String> {
     if !text.starts_with('/') {
         return Err("does not begin with `/`".to_owned());
     }

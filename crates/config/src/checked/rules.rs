@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::{Reader, Section};
+use super::{Reader, Section, reachable};
 use crate::resolved::{Listen, Port};
 use crate::settings::{Certificate, Edge, HealthTable, Restart, Root, RouteTable, ServiceTable, Setting, Socket};
 use crate::value::duration;
@@ -129,15 +129,9 @@ pub(crate) fn socket(socket: &Socket, section: &Section<'_>, reader: &mut Reader
     }
 }
 
-/// Two routes for the same requests, or of the same name, cannot be told apart.
+/// Requests can come to a route, and its name tells it apart.
 pub(crate) fn route(route: &RouteTable, section: &Section<'_>, reader: &mut Reader<'_>) {
-    let matched = format!("{}{}", route.host.as_deref().unwrap_or_default(), route.path);
-    let key = ["path", "host"].into_iter().find(|key| section.table.contains_key(*key)).unwrap_or_default();
-    let place = section.place(key);
-    if let Some(line) = reader.seen_before("route", &matched, &place) {
-        let message = format!("there is already a route for the same host and path, on line {line}");
-        reader.report(place, message, "that one takes all its requests: remove one, or change `host` or `path`");
-    }
+    reachable::check(route, section, reader);
     let Some(name) = &route.name else {
         return;
     };

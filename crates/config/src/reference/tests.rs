@@ -37,6 +37,7 @@ fn order_of_tables() {
         "service.stop",
         "service.restart",
         "route",
+        "route.when",
         "route.headers",
         "certificate",
         "edge",

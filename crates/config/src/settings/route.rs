@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{RouteHeaders, kind, optional, table};
-use crate::checked::{FilePath, Host, PathPrefix, Targets, Text, rules};
-use crate::resolved::{Balance, Target};
+use crate::checked::{FilePath, Host, RoutePath, Targets, Text, conditions, rules};
+use crate::resolved::{Balance, Condition, PathMatch, Target};
 use crate::value::Size;
 
 table! {
@@ -19,10 +19,18 @@ table! {
         host: Option<String> as Option<Host>,
             because "Without it, the route takes requests for any host.",
             example "shop.example.com";
-        /// The beginning of the path, compared segment by segment: `/api` takes `/api/users`, not `/apiary`.
-        path: String as PathPrefix = "/",
+        /// The beginning of the path, compared segment by segment: `/api` takes `/api/users`, not `/apiary`. Or
+        /// `{ exact = "/login" }` for one path, or `{ regex = "/users/[0-9]+" }` for those that the expression
+        /// describes from their first to their last character. Exact paths go first, then expressions in the order of
+        /// the file, then the longest beginning. What is compared is what the client wrote: nothing is decoded.
+        path: PathMatch as RoutePath = "/",
             because "Most hosts have one service for all their paths.",
             example "/api";
+        /// What a request must say beside its host and path. Of routes for the same place, the one with more
+        /// conditions goes first; what none of them takes goes to a shorter path or a less exact host.
+        when: RouteWhen = {},
+            because "Most routes take whatever comes to their place.",
+            example { method = "POST" };
         /// The service that answers, or several with the share of requests that each gets.
         to: Option<Vec<Target>> as Option<Targets>,
             because "It is required: a route leads somewhere.",
@@ -43,6 +51,26 @@ table! {
         headers: Option<RouteHeaders>,
             because "Without it, they are those of `[edge.headers]`.",
             example { csp = "off" };
+    }
+}
+
+table! {
+    /// What a request must say beside its host and path; all of it must hold.
+    pub(crate) struct RouteWhen as "route.when", "[route.when]" {
+        /// Which methods, in capitals.
+        method: Option<Vec<String>> as Option<conditions::Methods>,
+            because "Without it, the route takes all methods but TRACE and CONNECT, which the edge refuses.",
+            example ["POST", "PUT"];
+        /// Headers by name: true where one must be there, false where it must not, or the text that it must be. Of a
+        /// header that comes more than once, one must be the text.
+        header: Vec<Condition> as conditions::Conditions<conditions::Headers> = {},
+            because "Anybody can send any header: a condition chooses a route, it protects nothing.",
+            example { x-beta = true };
+        /// Parts of the query by name: true where one must be there, false where it must not, or the text that it must
+        /// be, encoded as the client encodes it.
+        query: Vec<Condition> as conditions::Conditions<conditions::Query> = {},
+            because "What is compared is what is forwarded.",
+            example { version = "2" };
     }
 }
 

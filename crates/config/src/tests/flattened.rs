@@ -48,6 +48,7 @@ fn is_struct(kind: &str) -> bool {
         "Restart",
         "Route",
         "Target",
+        "When",
         "Certificate",
         "Edge",
         "EdgeHeaders",

@@ -68,6 +68,8 @@ pub enum PathMatch {
     Prefix(String),
     /// This path and no other.
     Exact(String),
+    /// Whole paths that this regular expression describes.
+    Regex(String),
 }
 
 /// What a header or a part of the query must say.
@@ -84,6 +86,8 @@ pub struct Condition {
 pub enum Wanted {
     /// There, whatever it is.
     Present,
+    /// Not there.
+    Absent,
     /// Exactly this, byte for byte. Where a name comes more than once, one of them.
     Equal(String),
 }

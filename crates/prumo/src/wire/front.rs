@@ -53,11 +53,27 @@ fn route(route: &config::Route, front: &config::Edge) -> edge::Route {
     };
     edge::Route {
         host: route.host.clone(),
-        path: edge::PathMatch::Prefix(route.path.clone()),
+        path: match &route.path {
+            config::PathMatch::Prefix(path) => edge::PathMatch::Prefix(path.clone()),
+            config::PathMatch::Exact(path) => edge::PathMatch::Exact(path.clone()),
+            config::PathMatch::Regex(expression) => edge::PathMatch::Regex(expression.clone()),
+        },
+        methods: route.when.methods.clone(),
+        headers: route.when.headers.iter().map(condition).collect(),
+        query: route.when.query.iter().map(condition).collect(),
         body_max: route.body_max.bytes(),
         answer_headers: headers::of_route(route.headers.as_ref(), &front.headers),
         ..edge::Route::new(&route.name, action)
     }
+}
+
+fn condition(condition: &config::Condition) -> edge::Condition {
+    let wanted = match &condition.wanted {
+        config::Wanted::Present => edge::Wanted::Present,
+        config::Wanted::Absent => edge::Wanted::Absent,
+        config::Wanted::Equal(text) => edge::Wanted::Equal(text.clone()),
+    };
+    edge::Condition { name: condition.name.clone(), wanted }
 }
 
 fn forward(forward: &config::Forward) -> edge::Forward {
