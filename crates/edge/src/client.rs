@@ -28,6 +28,19 @@ pub(crate) struct Client {
     pub(crate) only_tunnels: RefCell<Option<OnlyTunnels>>,
     scan: RefCell<HeadScan>,
     is_silent: Cell<bool>,
+    voice: Cell<Voice>,
+}
+
+/// Whose answer is being written to an HTTP/1 client. hyper refuses by itself what it cannot read as a request, in words
+/// that we can only recognise by when they come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Voice {
+    /// Ours, or nobody's whom we would have to know.
+    Ours,
+    /// Ours is complete in hyper's buffer, and perhaps not written.
+    Ending,
+    /// Nobody's: what is written now is hyper's own.
+    Hypers,
 }
 
 impl Client {
@@ -57,7 +70,34 @@ impl Client {
             only_tunnels: RefCell::new(None),
             scan: RefCell::new(HeadScan::default()),
             is_silent: Cell::new(true),
+            voice: Cell::new(Voice::Ours),
         }
+    }
+
+    /// It speaks HTTP/1 and no answer is due: what hyper writes until there is one is its own.
+    pub(crate) fn expect_request(&self) {
+        self.voice.set(Voice::Hypers);
+    }
+
+    /// A request was read; from now on until [`Client::end_answer`] and a flush, what is written is our answer.
+    pub(crate) fn begin_answer(&self) {
+        self.voice.set(Voice::Ours);
+    }
+
+    /// hyper has all of our answer.
+    pub(crate) fn end_answer(&self) {
+        self.voice.set(Voice::Ending);
+    }
+
+    /// All that hyper had was written.
+    pub(crate) fn flushed(&self) {
+        if self.voice.get() == Voice::Ending {
+            self.voice.set(Voice::Hypers);
+        }
+    }
+
+    pub(crate) fn hears_hyper(&self) -> bool {
+        self.voice.get() == Voice::Hypers
     }
 
     /// Bytes came from the client.

@@ -126,6 +126,19 @@ impl Refusal {
         Refusal { status, reason, say, particular: None }
     }
 
+    /// The refusal of something that could not be read as a request, with the status that the parser found fitting.
+    pub(crate) fn unread(status: StatusCode) -> Refusal {
+        match status {
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+                Refusal::new(status, Reason::Headers, "The request's headers are larger than this site accepts.")
+            }
+            StatusCode::URI_TOO_LONG => {
+                Refusal::new(status, Reason::Headers, "The request's address is longer than this site accepts.")
+            }
+            _ => Refusal { status, ..Refusal::FRAMING },
+        }
+    }
+
     /// After these the rest of the request is unread or untrusted, so the connection cannot carry another.
     pub(crate) fn closes(self) -> bool {
         matches!(

@@ -8,11 +8,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body::{Frame, SizeHint};
 use hyper::client::conn::http1::Builder as UpstreamBuilder;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 
+use crate::body::{Body, BodyCut};
 use crate::client::{Client, Pace, Phase};
 use crate::core::Core;
 use crate::deadline::SWEEP_EVERY;
@@ -78,7 +80,7 @@ pub(crate) async fn serve(core: Rc<Core>, client: Rc<Client>, mut stream: Client
             Err(_) => return,
         },
     };
-    let io = Io::client(stream, first, core.scratch.clone(), Rc::clone(&client));
+    let io = Io::client(stream, first, Rc::clone(&core), Rc::clone(&client));
     if is_h2 { serve_h2(core, client, io).await } else { serve_h1(core, client, io).await }
 }
 
@@ -120,9 +122,15 @@ async fn serve_h1(core: Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) {
         service_fn(move |request| {
             let (core, client) = (Rc::clone(&core), Rc::clone(&client));
             let pace = Rc::clone(&client.pace);
-            async move { Ok::<_, Infallible>(forward::answer(core, client, pace, request).await) }
+            client.begin_answer();
+            let heard = Heard(Rc::clone(&client));
+            async move {
+                let answer = forward::answer(core, client, pace, request).await;
+                Ok::<_, Infallible>(answer.map(|body| Watched { body, _heard: heard }))
+            }
         })
     };
+    client.expect_request();
     let mut connection = core.protocols.h1.serve_connection(io, service);
     let mut is_closing = false;
     let ended = std::future::poll_fn(|cx| {
@@ -161,6 +169,37 @@ async fn serve_h1(core: Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) {
             // For TLS this says goodbye; a peer that does not read it is not waited for.
             let _ = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut stream).poll_shutdown(cx))).await;
         }
+    }
+}
+
+/// The body of an answer, which says when hyper has all of it.
+struct Watched {
+    body: Body,
+    _heard: Heard,
+}
+
+struct Heard(Rc<Client>);
+
+impl Drop for Heard {
+    fn drop(&mut self) {
+        self.0.end_answer();
+    }
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = BodyCut;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

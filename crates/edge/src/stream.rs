@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
+use http::StatusCode;
 use hyper::rt::ReadBufCursor;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -14,6 +15,8 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
 use crate::client::Client;
+use crate::core::Core;
+use crate::respond::{self, Refusal};
 
 /// A client's socket.
 pub(crate) enum ClientStream {
@@ -167,15 +170,26 @@ pub(crate) struct Io<S> {
     scratch: Scratch,
     /// Who is told of what moves; the client's side only.
     client: Option<Rc<Client>>,
+    /// For refusals in hyper's stead; the client's side only.
+    core: Option<Rc<Core>>,
 }
 
 impl<S> Io<S> {
     pub(crate) fn upstream(stream: S, scratch: Scratch) -> Io<S> {
-        Io { stream, first: Bytes::new(), scratch, client: None }
+        Io { stream, first: Bytes::new(), scratch, client: None, core: None }
     }
 
-    pub(crate) fn client(stream: S, first: Bytes, scratch: Scratch, client: Rc<Client>) -> Io<S> {
-        Io { stream, first, scratch, client: Some(client) }
+    pub(crate) fn client(stream: S, first: Bytes, core: Rc<Core>, client: Rc<Client>) -> Io<S> {
+        Io { stream, first, scratch: core.scratch.clone(), client: Some(client), core: Some(core) }
+    }
+
+    /// What the client is told instead of `bytes`, when these are hyper's answer to something that is no request: hyper's
+    /// has no headers of ours and no words. The connection ends after it, so what a slow client does not take is lost.
+    fn refusal_of_hyper(&self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let (core, client) = (self.core.as_ref()?, self.client.as_ref().filter(|client| client.hears_hyper())?);
+        let status = bytes.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+        let refusal = Refusal::unread(StatusCode::from_bytes(status).ok()?);
+        Some(respond::refuse_unread(refusal, client.tls, &core.answer))
     }
 
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
@@ -211,6 +225,9 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Io<S> {
 impl<S: AsyncWrite + Unpin> hyper::rt::Write for Io<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        if let Some(refusal) = this.refusal_of_hyper(bytes) {
+            return Pin::new(&mut this.stream).poll_write(cx, &refusal).map_ok(|_| bytes.len());
+        }
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
         this.wrote(written)
     }
@@ -221,6 +238,12 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Io<S> {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        // hyper refuses in one short slice.
+        if let [one] = slices
+            && let Some(refusal) = this.refusal_of_hyper(one)
+        {
+            return Pin::new(&mut this.stream).poll_write(cx, &refusal).map_ok(|_| one.len());
+        }
         let written = match slices {
             [one] => Pin::new(&mut this.stream).poll_write(cx, one),
             small if small.iter().map(|slice| slice.len()).sum::<usize>() <= GATHER_BYTES_MAX => {
@@ -236,7 +259,12 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Io<S> {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        // hyper calls this when its own buffer is empty.
+        if let Some(client) = &this.client {
+            client.flushed();
+        }
+        Pin::new(&mut this.stream).poll_flush(cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

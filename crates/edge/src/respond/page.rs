@@ -31,12 +31,13 @@ const POLICY: &str = "default-src 'none'; style-src 'sha256-RtMYGn5jZzrdcpwL4Oic
 base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// What every one of our pages says of itself.
-pub(super) fn headers(form: Form) -> [(HeaderName, HeaderValue); 4] {
+pub(super) fn headers(form: Form) -> [(HeaderName, HeaderValue); 5] {
     [
         (header::CONTENT_TYPE, HeaderValue::from_static(form.kind())),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+        (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
     ]
 }
 
