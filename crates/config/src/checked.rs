@@ -15,6 +15,7 @@ use crate::nearest::nearest;
 use crate::settings::{ROOT, Root, Setting, TableDefinition};
 use crate::typed::{Node, Typed};
 
+mod balance;
 mod choices;
 mod collections;
 pub(crate) mod conditions;

@@ -9,7 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::settings::{
-    Admin, Certificate, Edge, HealthTable, Restart, Root, RouteHeaders, RouteTable, ServiceTable, Site, Stop,
+    Admin, Certificate, Edge, HealthTable, Restart, Retry, Root, RouteHeaders, RouteTable, ServiceTable, Site, Stop,
+    Traffic,
 };
 use crate::value::Size;
 
@@ -65,6 +66,8 @@ pub struct Service {
     pub stop: Stop,
     /// How long a replica may finish its requests after it left the routing.
     pub drain: Duration,
+    /// How the edge spares the replicas.
+    pub traffic: Traffic,
     /// What happens when a replica ends by itself.
     pub restart: Restart,
     /// How much of what the replicas print is kept.
@@ -254,6 +257,10 @@ pub struct Forward {
     pub to: Vec<Target>,
     /// How a replica is chosen.
     pub balance: Balance,
+    /// When another replica is asked again.
+    pub retry: Retry,
+    /// When a second replica is asked as well.
+    pub hedge: Option<Hedge>,
     /// How long the service may take until it begins to answer.
     pub timeout: Duration,
 }
@@ -268,12 +275,51 @@ pub struct Target {
 }
 
 /// How a replica is chosen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Balance {
+    /// In turn for two, by latency from three on.
+    Auto,
     /// One after the other.
     RoundRobin,
     /// The one with the fewest requests in flight.
     LeastConnections,
+    /// Of two at random the quicker and less busy.
+    PeakEwma,
+    /// The same for the same key.
+    Hash(HashBy),
+    /// The one that the client's cookie of this name stands for.
+    Sticky(String),
+}
+
+/// The key that a request is tied to its replica by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HashBy {
+    /// The value of a header, its name in lower case.
+    Header(String),
+    /// The value of a cookie.
+    Cookie(String),
+    /// The client's address.
+    Client,
+    /// The path.
+    Path,
+}
+
+/// A failure after which a request may be asked again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryOn {
+    /// The connection ended before the answer began.
+    Reset,
+    /// The answer has this status.
+    Status(u16),
+}
+
+/// After which time a second replica is asked as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hedge {
+    /// This.
+    After(Duration),
+    /// What this percentage of answers takes.
+    Percentile(u8),
 }
 
 /// A port of the edge.
@@ -368,6 +414,7 @@ impl Service {
             files: table.files,
             stop: table.stop,
             drain: table.drain,
+            traffic: table.traffic,
             restart: table.restart,
             log_keep: table.log_keep,
         }
@@ -408,6 +455,8 @@ impl Route {
             action: Action::Forward(Forward {
                 to: table.to.unwrap_or_default(),
                 balance: table.balance,
+                retry: table.retry,
+                hedge: table.hedge,
                 timeout: table.timeout,
             }),
             body_max: table.body_max,

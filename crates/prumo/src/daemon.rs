@@ -109,10 +109,12 @@ async fn open(
     // The admin listener binds first, because its address is the likeliest to be taken by a forgotten prumo.
     let admin = bind_admin(config).await?;
     let socket = state.listen()?;
-    let edge =
-        Edge::start(wire::settings_for_the_edge(config, base, state.folder())?, clock.clone(), &front.stage("edge"))
-            .and_then(|edge| edge.routes(wire::routes_for_the_edge(config)).map(|_| edge))
-            .map_err(|error| wire::edge_refusal(&error))?;
+    let mut edge_settings = wire::settings_for_the_edge(config, base, state.folder())?;
+    edge_settings.sticky_key = Some(state.sticky_key(clock));
+    let edge = Edge::start(edge_settings, clock.clone(), &front.stage("edge"))
+        .and_then(|edge| edge.routes(wire::routes_for_the_edge(config)).map(|_| edge))
+        .map_err(|error| wire::edge_refusal(&error))?;
+    edge.traffic(wire::traffic_for_the_edge(config));
     let settings = run_settings(config, state, files_soft);
     let wiring = wire::run_wiring(&edge, secrets.clone(), clock);
     let run = Run::start(settings, ledger.clone(), clock.clone(), &back.stage("run"), wiring)

@@ -374,6 +374,7 @@ impl Site {
     /// Gives the edge its routes. It takes all of them or, when a certificate cannot be made, none.
     fn apply_front(&self, next: Config) -> Result<(), Refusal> {
         self.parts.edge.routes(wire::routes_for_the_edge(&next)).map_err(|error| wire::edge_refusal(&error))?;
+        self.parts.edge.traffic(wire::traffic_for_the_edge(&next));
         *self.applied.write().expect("no holder of this lock panics") = Arc::new(next);
         Ok(())
     }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use prumo_api::{Refusal, RefusalKind};
+use prumo_clock::Clock;
 use rustix::fs::{FlockOperation, flock};
 
 /// Where root keeps the state of a site, where that folder exists.
@@ -74,6 +75,21 @@ impl State {
     /// Gives the ballast's room back to the disk. Says whether there was any.
     pub(crate) fn throw_ballast(&self) -> bool {
         std::fs::remove_file(self.path("ballast")).is_ok()
+    }
+
+    /// What the cookies of sticky routes are made with. One that cannot be kept serves until the next start, when clients
+    /// get another replica once: a full disk stops no traffic.
+    pub(crate) fn sticky_key(&self, clock: &Clock) -> [u8; 32] {
+        let path = self.path("sticky.key");
+        let known = std::fs::read(&path).ok().and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        known.unwrap_or_else(|| {
+            let mut fresh = [0; 32];
+            clock.fill_random(&mut fresh);
+            if let Err(error) = write_whole(&path, &fresh) {
+                tracing::warn!(%error, "key of sticky cookies not kept");
+            }
+            fresh
+        })
     }
 
     /// A path in the folder.

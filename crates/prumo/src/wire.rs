@@ -27,7 +27,9 @@ use prumo_edge::{Edge, Upstream};
 use prumo_ledger::Table;
 use prumo_run::{Address, Execution, InFlight, Secret, SecretSource, ServiceSpec, Wiring};
 
-pub(crate) use front::{routes as routes_for_the_edge, settings as settings_for_the_edge};
+pub(crate) use front::{
+    routes as routes_for_the_edge, settings as settings_for_the_edge, traffic as traffic_for_the_edge,
+};
 
 use crate::secrets::Secrets;
 

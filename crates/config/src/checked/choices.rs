@@ -5,7 +5,7 @@ use toml::de::DeValue;
 
 use super::{Entry, Kind, Reader, shown_key, variables};
 use crate::nearest::nearest;
-use crate::resolved::{Balance, LineFormat, Listen, MetricsAccess, Port, Protocol, Signal, TraceFrom};
+use crate::resolved::{LineFormat, Listen, MetricsAccess, Port, Protocol, Signal, TraceFrom};
 
 /// A kind whose values are one of a few words.
 macro_rules! choice {
@@ -41,7 +41,6 @@ macro_rules! choice {
 
 choice!(Listen, "a text": "port" => Port, "socket" => Socket, "nothing" => Nothing);
 choice!(Protocol, "a text": "h1" => H1, "h2" => H2);
-choice!(Balance, "a text": "round_robin" => RoundRobin, "least_connections" => LeastConnections);
 choice!(LineFormat, "a text": "json" => Json, "combined" => Combined);
 choice!(TraceFrom, "a text": "trusted_proxies" => TrustedProxies, "anybody" => Anybody);
 choice!(MetricsAccess, "a text": "token" => Token, "open" => Open);

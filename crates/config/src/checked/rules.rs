@@ -8,7 +8,9 @@ use toml::de::DeValue;
 
 use super::{Reader, Section, reachable};
 use crate::resolved::{Listen, Port};
-use crate::settings::{Certificate, Edge, HealthTable, Restart, Root, RouteTable, ServiceTable, Setting, Socket};
+use crate::settings::{
+    Certificate, Edge, HealthTable, Restart, Root, RouteTable, ServiceTable, Setting, Socket, Traffic,
+};
 use crate::value::duration;
 
 /// Exactly one of the keys that a table chooses between. One that cannot be read was meant all the same.
@@ -58,6 +60,11 @@ fn one_check(health: &HealthTable, section: &Section<'_>, reader: &mut Reader<'_
 /// The wait after a first crash must not be longer than the longest wait.
 pub(crate) fn restart(restart: &Restart, section: &Section<'_>, reader: &mut Reader<'_>) {
     at_most(("backoff", restart.backoff), ("backoff_max", restart.backoff_max), section, reader);
+}
+
+/// An ejection must not be longer than the longest one.
+pub(crate) fn traffic(traffic: &Traffic, section: &Section<'_>, reader: &mut Reader<'_>) {
+    at_most(("eject_for", traffic.eject_for), ("eject_for_max", traffic.eject_for_max), section, reader);
 }
 
 /// The first time must not be longer than the second.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{RouteHeaders, kind, optional, table};
 use crate::checked::{FilePath, Host, RoutePath, Targets, Text, conditions, rules};
-use crate::resolved::{Balance, Condition, PathMatch, Target};
+use crate::resolved::{Balance, Condition, Hedge, PathMatch, RetryOn, Target};
 use crate::value::Size;
 
 table! {
@@ -35,10 +35,22 @@ table! {
         to: Option<Vec<Target>> as Option<Targets>,
             because "It is required: a route leads somewhere.",
             example "api";
-        /// How a replica is chosen: "round_robin" for one after the other, "least_connections" for the least busy.
-        balance: Balance = "round_robin",
-            because "Fair and predictable; the other is better where requests differ much in length.",
-            example "least_connections";
+        /// How a replica is chosen: "round_robin" for one after the other, "least_connections" for the least busy,
+        /// "peak_ewma" for the quicker and less busy of two at random, "auto" for turns with two replicas and the last from
+        /// three on. `{ hash = "header:x-user" }` sends the same key to the same replica, also "cookie:NAME", "client" or
+        /// "path"; `{ sticky = "cookie-name" }` brings a client back to its replica by a cookie.
+        balance: Balance = "auto",
+            because "From three replicas on, one that is slow or fails gets less to do; with two, turns are as good and easier to follow.",
+            example { sticky = "replica" };
+        /// When a request is asked again of a replica: only with GET, HEAD, OPTIONS, PUT or DELETE and without a body.
+        retry: Retry = {},
+            because "A replica that dies must not take the requests with it that it was answering.",
+            example { on = ["reset", 503], times = 2 };
+        /// How long a GET or HEAD may go unanswered until a second replica is asked as well: a percentile of the last
+        /// answers or a duration. The first answer counts, the other request is given up.
+        hedge: Option<Hedge>,
+            because "Without it nothing is asked twice for being slow: it makes slow answers rarer at the price of more work.",
+            example "p95";
         /// How long the service may take until it begins to answer; then the client gets a 504.
         timeout: Duration = "60s", from "1ms" to "1d",
             because "What nginx does, and what programs behind a proxy are used to. It does not limit the answer itself.",
@@ -71,6 +83,21 @@ table! {
         query: Vec<Condition> as conditions::Conditions<conditions::Query> = {},
             because "What is compared is what is forwarded.",
             example { version = "2" };
+    }
+}
+
+table! {
+    /// When a request is asked again although a replica may have begun to answer it. A request that could not be sent is
+    /// always given to another replica and does not count.
+    pub struct Retry as "route.retry", "[route.retry]" {
+        /// After which failures: "reset" for a connection that ended without an answer, or the status of an answer.
+        on: Vec<RetryOn> = ["reset", 502, 503],
+            because "These say that the replica is in trouble. After a 504 the time is up: asking again would double the wait.",
+            example ["reset"];
+        /// How often, at most; 0 for never.
+        times: u32 = 1, from 0 to 10,
+            because "The second replica is most often well. `traffic.retry_budget` bounds all retries of a service together.",
+            example 2;
     }
 }
 

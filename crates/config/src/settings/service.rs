@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::{HealthTable, kind, optional, table};
 use crate::checked::{Cores, Environment, FilePath, Text, Words, rules};
 use crate::resolved::{Listen, Protocol, Signal, Value};
-use crate::value::{Rate, Size};
+use crate::value::{Percent, Rate, Size};
 
 table! {
     /// A program that prumo keeps running, in one or more replicas.
@@ -74,6 +74,10 @@ table! {
         drain: Duration = "30s", from "0s" to "1d",
             because "Long enough for all but the longest downloads; a replica without requests stops at once.",
             example "2m";
+        /// How the edge spares the replicas: what happens when they fail, are new, or have too much to do.
+        traffic: Traffic = {},
+            because "The defaults leave a failing replica alone for a while and refuse nothing that could be served.",
+            example { in_flight_max = 200, slow_start = "30s" };
         /// What happens when a replica ends by itself.
         restart: Restart = {},
             because "A program that ended is started again, soon at first and then less often.",
@@ -82,6 +86,46 @@ table! {
         log_keep: Size = "64MB", from "1MB" to "1TB",
             because "About half a million lines: days for most apps, and a bound that a mad loop cannot pass.",
             example "1GB";
+    }
+}
+
+table! {
+    /// How the edge spares the replicas of a service. Each core judges by the requests it has sent itself.
+    pub struct Traffic as "service.traffic", "[service.NAME.traffic]", check rules::traffic {
+        /// How long a replica takes from a tenth of its share of the requests to all of it, when it is new or back.
+        slow_start: Duration = "10s", from "0s" to "1h",
+            because "A program that has just started compiles, connects and fills caches; when all are new they share evenly.",
+            example "1m";
+        /// After how many failures in a row a replica gets no requests for a while; 0 for never. A failure is a 5xx other
+        /// than 501, a connection that ends without an answer, or an answer that takes longer than the route's `timeout`.
+        eject_after: u32 = 5, from 0 to 1000,
+            because "A bug that fails one request in three does not reach five in a row soon; a replica that is broken does at once.",
+            example 3;
+        /// How long, the first time. It doubles each time that the replica fails again when it is back.
+        eject_for: Duration = "10s", from "100ms" to "1h",
+            because "Two health checks: long enough for those to decide, short enough when the fault has passed.",
+            example "30s";
+        /// How long, at most.
+        eject_for_max: Duration = "5m", from "100ms" to "1d",
+            because "A replica that is mended is found within minutes.",
+            example "1m";
+        /// How much of the replicas may be left alone at once.
+        eject_share: Percent = "50%",
+            because "When more than half fail, the fault is not theirs, and the others would drown.",
+            example "34%";
+        /// The most requests in flight, at all replicas together; more get a 503 at once.
+        in_flight_max: Option<u32>, from 1 to 10000000,
+            because "Without it, requests wait inside the replicas, which know best how many they can take.",
+            example 200;
+        /// The most requests that wait for a replica while there is none; more get a 503 at once.
+        waiting_max: u32 = 512, from 0 to 1000000,
+            because "They hold memory, and all of them come at once when the service is back.",
+            example 50;
+        /// How many requests may be asked a second time, by `retry` and `hedge`, as a share of the last ten seconds'. Ten
+        /// more are always allowed on each core.
+        retry_budget: Percent = "20%",
+            because "When everything fails, retries must not double the load on what is left.",
+            example "10%";
     }
 }
 

@@ -28,7 +28,7 @@ fn check(table: &TableDefinition, setting: &Setting, value: &str) {
         "route" if setting.key == "to" => format!("{service}[[route]]\n{line}"),
         "route" => format!("{service}[[route]]\nto = \"api\"\n{line}"),
         "route.headers" => format!("{service}[[route]]\nto = \"api\"\n[route.headers]\n{line}"),
-        "route.when" => format!("{service}[[route]]\nto = \"api\"\n{}\n{line}", table.header),
+        "route.when" | "route.retry" => format!("{service}[[route]]\nto = \"api\"\n{}\n{line}", table.header),
         "certificate" if setting.key == "cert" => format!("{service}[[certificate]]\nkey = \"k\"\n{line}"),
         "certificate" => format!("{service}[[certificate]]\ncert = \"c\"\n{line}"),
         "edge.socket" if setting.key != "path" => format!("{service}[edge.socket]\npath = \"a.sock\"\n{line}"),

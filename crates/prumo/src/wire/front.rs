@@ -1,5 +1,8 @@
 //! The front door of the file becomes what the edge opens.
 
+mod traffic;
+
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use prumo_api::{Refusal, RefusalKind};
@@ -28,6 +31,7 @@ pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> Re
         access_log: front.access_log.as_ref().map(|log| access_log(log, state)),
         certificates: config.certificates.iter().map(|files| certificate(files, base)).collect(),
         certs_folder: state.join("certs"),
+        // The caller's to fill in: it lies in the state folder, not in the file.
         sticky_key: None,
         answer_headers: headers::of(&front.headers),
         tracing: front.trace.as_ref().map(tracing),
@@ -40,6 +44,11 @@ fn unix_socket(socket: &config::Socket, base: &Path) -> Result<edge::UnixSocket,
         Refusal::new(RefusalKind::Failed, format!("`edge.socket`: {why}")).hint("correct `user` or `group` there")
     })?;
     Ok(edge::UnixSocket { path: base.join(&socket.path), mode: socket.mode, owner, group })
+}
+
+/// How the edge spares each service.
+pub(crate) fn traffic(config: &config::Config) -> BTreeMap<String, edge::Traffic> {
+    config.services.values().map(|service| (service.name.clone(), traffic::traffic(&service.traffic))).collect()
 }
 
 /// The routes, in the order of the file.
@@ -79,12 +88,9 @@ fn condition(condition: &config::Condition) -> edge::Condition {
 fn forward(forward: &config::Forward) -> edge::Forward {
     edge::Forward {
         to: forward.to.iter().map(target).collect(),
-        balance: match forward.balance {
-            config::Balance::RoundRobin => edge::Balance::RoundRobin,
-            config::Balance::LeastConnections => edge::Balance::LeastConnections,
-        },
-        retry: edge::Retry::default(),
-        hedge: None,
+        balance: traffic::balance(&forward.balance),
+        retry: traffic::retry(&forward.retry),
+        hedge: forward.hedge.map(traffic::hedge),
         timeout: forward.timeout,
     }
 }
