@@ -5,9 +5,14 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Uri, Version};
 
 /// HTTP/1.1: the host in `Host`, the rest of the target in the request line.
-pub(crate) fn write_h1<B>(request: &mut Request<B>) {
+pub(crate) fn write_h1<B: http_body::Body>(request: &mut Request<B>) {
     *request.version_mut() = Version::HTTP_11;
+    let has_body = !request.body().is_end_stream();
     let headers = request.headers_mut();
+    // Said here, because hyper takes a GET or DELETE without a length for one without a body, and would drop it.
+    if has_body && !headers.contains_key(header::CONTENT_LENGTH) {
+        headers.insert(header::TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
     if headers.contains_key(header::TE) && !headers.contains_key(header::CONNECTION) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
     }

@@ -244,11 +244,7 @@ fn send_waves(attack: &Attack, stream: &mut TcpStream) -> Ended {
     }
     // What was sent has its effect.
     std::thread::sleep(Duration::from_millis(300));
-    if matches!(stream.write_all(&frame("PING", "-", 0, "x0000000000000000")), Err(_)) {
-        Ended::Closed
-    } else {
-        Ended::Sent
-    }
+    if stream.write_all(&frame("PING", "-", 0, "x0000000000000000")).is_err() { Ended::Closed } else { Ended::Sent }
 }
 
 /// Asks again and again, each time on a new connection, and says how often.

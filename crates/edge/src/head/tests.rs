@@ -1,7 +1,7 @@
 use super::*;
 
-fn asked(target: &str, host: Option<&str>) -> Request<()> {
-    let mut request = Request::new(());
+fn asked(target: &str, host: Option<&str>) -> Request<String> {
+    let mut request = Request::new(String::new());
     *request.uri_mut() = target.parse().unwrap();
     if let Some(host) = host {
         request.headers_mut().insert(header::HOST, host.parse().unwrap());
@@ -27,4 +27,21 @@ fn forms_of_a_head() {
     check("/", "a.test", "http://a.test/");
     check("/a%2Fb//c?x=%41&y", "a.test:8443", "http://a.test:8443/a%2Fb//c?x=%41&y");
     check("/", "[2001:db8::1]:80", "http://[2001:db8::1]:80/");
+}
+
+/// Goal: a body without a length is announced, whatever the method, so that nobody drops it.
+#[test]
+fn bodies_are_announced() {
+    let check = |body: &str, length: Option<&str>, expected: Option<&str>| {
+        let mut request = asked("/", Some("a.test")).map(|_| body.to_owned());
+        if let Some(length) = length {
+            request.headers_mut().insert(header::CONTENT_LENGTH, length.parse().unwrap());
+        }
+        write_h1(&mut request);
+        let announced = request.headers().get(header::TRANSFER_ENCODING).map(|value| value.to_str().unwrap());
+        assert_eq!(announced, expected, "{body:?} {length:?}");
+    };
+    check("", None, None);
+    check("abc", Some("3"), None);
+    check("abc", None, Some("chunked"));
 }
