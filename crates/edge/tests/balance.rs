@@ -77,7 +77,7 @@ fn metric(site: &Site, name: &str) -> u64 {
     lines.filter_map(|rest| rest.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
-/// Goal (LB-01): three replicas each get requests, and one that is killed under load fails none of them.
+/// Goal: LB-01, three replicas each get requests, and one that is killed under load fails none of them.
 #[test]
 fn a_killed_replica_fails_no_request() {
     for balance in [Balance::Auto, Balance::RoundRobin, Balance::LeastConnections, Balance::Hash(HashBy::Path)] {
@@ -111,7 +111,7 @@ fn a_killed_replica_fails_no_request() {
     }
 }
 
-/// Goal (LB-02): a slow replica gets fewer requests than the quick ones.
+/// Goal: LB-02, a slow replica gets fewer requests than the quick ones.
 #[test]
 fn a_slow_replica_gets_fewer_requests() {
     for balance in [Balance::Auto, Balance::LeastConnections] {

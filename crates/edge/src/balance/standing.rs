@@ -12,8 +12,13 @@ const REFUSED_FOR: Duration = Duration::from_secs(1);
 /// How often that is doubled: up to eight seconds, after which whoever comes back at that address is found.
 const REFUSED_DOUBLINGS: u32 = 3;
 
-/// A failure counts as this many times the usual latency, so that failing fast does not look like being quick.
+/// A failure counts as this many times the usual latency, so that failing fast does not look like being quick. Each
+/// further one in a row counts double: an upstream that fails everything has nothing in flight, and would outbid a busy one
+/// that is well. In the simulation a plain ten still gave it a third of the requests.
 const FAILURE_COSTS: u32 = 10;
+
+/// How often that is doubled.
+const FAILURE_DOUBLINGS: u32 = 6;
 
 /// The least that a failure counts as.
 const FAILURE_AT_LEAST: Duration = Duration::from_millis(100);
@@ -112,7 +117,8 @@ impl Standing {
                 false
             }
             Sign::Bad => {
-                let cost = usual.saturating_mul(FAILURE_COSTS).max(FAILURE_AT_LEAST);
+                let doubled = 1 << self.failures.min(FAILURE_DOUBLINGS);
+                let cost = usual.saturating_mul(FAILURE_COSTS).max(FAILURE_AT_LEAST).saturating_mul(doubled);
                 self.latency.observe(latency.max(cost), now);
                 self.failures = self.failures.saturating_add(1);
                 let is_due = rules.after > 0 && self.failures >= rules.after && !self.is_ejected(now);
