@@ -33,12 +33,14 @@ pub use mistake::{Excerpt, Mistake, Mistakes};
 pub use nearest::nearest;
 pub use reference::{NoSuchKey, explain, json_schema, reference_markdown};
 pub use resolved::{
-    Action, Balance, Check, Condition, Config, Forward, HashBy, Health, Hedge, LineFormat, Listen, MetricsAccess,
-    PathMatch, Port, Protocol, RetryOn, Route, SecretSource, Service, Signal, Target, TraceFrom, Value, Wanted, When,
+    Action, Balance, Check, Condition, Config, Forward, HashBy, Health, Hedge, Hsts, LineFormat, Listen, MetricsAccess,
+    PathMatch, Port, Protocol, RedirectHttps, RetryOn, Route, SecretSource, Service, ShowCertificate, Signal, Target,
+    TraceFrom, Value, Wanted, When,
 };
 pub use secrecy::smells_secret;
 pub use settings::{
-    AccessLog, Admin, Certificate, Edge, EdgeHeaders, Restart, Retry, RouteHeaders, Site, Socket, Stop, Trace, Traffic,
+    AccessLog, Admin, Certificate, ClientCertificate, Edge, EdgeHeaders, Restart, Retry, RouteHeaders, Site, Socket,
+    Stop, Trace, Traffic,
 };
 pub use value::{Cidr, Civil, Cron, Percent, Rate, Size};
 

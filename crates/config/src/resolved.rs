@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::settings::{
-    Admin, Certificate, Edge, HealthTable, Restart, Retry, Root, RouteHeaders, RouteTable, ServiceTable, Site, Stop,
-    Traffic,
+    Admin, Certificate, ClientCertificate, Edge, HealthTable, Restart, Retry, Root, RouteHeaders, RouteTable,
+    ServiceTable, Site, Stop, Traffic,
 };
 use crate::value::Size;
 
@@ -25,6 +25,8 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Certificates that are kept as files.
     pub certificates: Vec<Certificate>,
+    /// Hosts whose clients show certificates of their own.
+    pub client_certificates: Vec<ClientCertificate>,
     /// The front door.
     pub edge: Edge,
     /// The listener for people and tools that run the site.
@@ -351,6 +353,35 @@ pub enum TraceFrom {
     Anybody,
 }
 
+/// Which requests over HTTP are redirected to HTTPS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedirectHttps {
+    /// Those for hosts with a certificate from a file.
+    Auto,
+    /// All.
+    On,
+    /// None.
+    Off,
+}
+
+/// How long browsers remember to come over HTTPS only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hsts {
+    /// They are not told.
+    Off,
+    /// This long.
+    For(Duration),
+}
+
+/// Whether a client must show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShowCertificate {
+    /// Without one there is no connection.
+    Required,
+    /// The app decides about clients without one.
+    Optional,
+}
+
 /// Who may read the metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricsAccess {
@@ -388,6 +419,7 @@ impl Config {
             services: services.collect(),
             routes: with_names_of_their_own(root.route.into_iter().map(Route::resolve).collect()),
             certificates: root.certificate,
+            client_certificates: root.client_certificate,
             edge: root.edge,
             admin: root.admin,
         }

@@ -6,6 +6,7 @@
 
 use crate::checked::Shape;
 
+mod certificate;
 mod edge;
 mod headers;
 mod health;
@@ -14,12 +15,13 @@ mod route;
 mod service;
 mod site;
 
+pub use certificate::{Certificate, ClientCertificate};
 pub use edge::{Admin, Edge, Socket};
 pub use headers::{EdgeHeaders, RouteHeaders};
 pub(crate) use health::HealthTable;
 pub use record::{AccessLog, Trace};
+pub use route::Retry;
 pub(crate) use route::RouteTable;
-pub use route::{Certificate, Retry};
 pub use service::{Restart, Stop, Traffic};
 pub(crate) use service::{SecretTable, ServiceTable};
 pub use site::Site;

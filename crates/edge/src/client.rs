@@ -1,6 +1,6 @@
 //! One client connection: who it is, how long it may take, and what its last request head looked like on the wire.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,12 +12,15 @@ use crate::forwarded::PeerFacts;
 use crate::framing::HeadScan;
 use crate::serve::OnlyTunnels;
 use crate::settings::Settings;
+use crate::tls::Introduction;
 use crate::tunnel::Tunnel;
 
 /// One client connection.
 pub(crate) struct Client {
     pub(crate) facts: PeerFacts,
     pub(crate) tls: bool,
+    /// What the TLS handshake has told.
+    pub(crate) introduction: OnceCell<Introduction>,
     pub(crate) pace: Rc<Pace>,
     /// Set when an answer was `101 Switching Protocols`: what goes on when hyper has let go of the socket.
     pub(crate) tunnel: RefCell<Option<Tunnel>>,
@@ -63,6 +66,7 @@ impl Client {
         Client {
             facts,
             tls,
+            introduction: OnceCell::new(),
             pace,
             tunnel: RefCell::new(None),
             streams: Cell::new(0),

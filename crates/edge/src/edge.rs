@@ -1,5 +1,7 @@
 //! The edge as its owner sees it: started once, told what to serve, asked how it is.
 
+mod certificates;
+
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -12,7 +14,7 @@ use prumo_drain::{Stage, Stopping};
 use rustls::ServerConfig;
 
 use crate::access_log::{self, LostLines, Mailbox};
-use crate::authority::{Authority, CERTIFICATE_FILE, LEAF_RENEWAL};
+use crate::authority::CERTIFICATE_FILE;
 use crate::core::{self, CoreShare, Seed, Shared};
 use crate::error::EdgeError;
 use crate::files::readers::{self, Readers};
@@ -21,7 +23,7 @@ use crate::metrics::{
     Apart, CoreCount, Count, Counters, ReplicaCounters, RouteCells, RouteCounters, Scrape, ServiceCells, UpstreamCells,
 };
 use crate::route::RouteIndex;
-use crate::settings::{Action, Bound, InFlight, ListeningSocket, Port, Route, Settings, Traffic, Upstream};
+use crate::settings::{Action, Bound, InFlight, ListeningSocket, Route, Settings, Traffic, Upstream};
 use crate::table::{Table, TableRoute, TableTraffic, TableUpstream};
 use crate::tls::Tls;
 
@@ -40,7 +42,8 @@ pub struct Edge {
 struct Inner {
     shared: Arc<Shared>,
     bound: Bound,
-    tls: Option<Tls>,
+    /// Locked for itself to look at files, which may take as long as their disk; inside the registry otherwise.
+    tls: Option<Mutex<Tls>>,
     lines_lost: LostLines,
     /// Held while a new table is built, so that two changes do not lose one another. Never by a core.
     registry: Mutex<Registry>,
@@ -97,7 +100,7 @@ impl Edge {
     ) -> Result<Edge, EdgeError> {
         let cores = settings.cores.unwrap_or_else(available_cores).max(1);
         let listeners = listen::open(&settings, sockets, cores)?;
-        let tls = open_tls(&settings, clock.clone())?;
+        let tls = certificates::open(&settings, clock.clone())?;
         let log = settings.access_log.as_ref().map(|log| access_log::open(log, stage)).transpose()?;
         let (mailbox, lines_lost) = log.unzip();
         let bound = listeners.bound();
@@ -121,9 +124,10 @@ impl Edge {
         let generation = AtomicU64::new(0);
         let (own_clock, stopping) = (clock.clone(), stage.stopping());
         let readers = Mutex::new(Some((waiting, stage.clone())));
+        let tls = tls.map(Mutex::new);
         let inner = Inner { shared, bound, tls, lines_lost, registry, generation, clock: own_clock, stopping, readers };
         let edge = Edge { inner: Arc::new(inner) };
-        edge.renew_certificates(clock, stage)?;
+        edge.keep_certificates(clock, stage)?;
         let bound = edge.addresses();
         tracing::info!(cores, http = ?bound.http, https = ?bound.https, "edge listens");
         Ok(edge)
@@ -132,11 +136,14 @@ impl Edge {
     /// Serves these routes from now on. Fails only when a host needs a certificate that cannot be made, or
     /// when a regular expression is none; the routes before then stay.
     pub fn routes(&self, routes: Vec<Route>) -> Result<u64, EdgeError> {
+        self.serve(&mut self.registry(), routes)
+    }
+
+    fn serve(&self, registry: &mut Registry, routes: Vec<Route>) -> Result<u64, EdgeError> {
         if routes.iter().any(|route| matches!(route.action, Action::Files(_))) {
             self.start_readers()?;
         }
-        let mut registry = self.registry();
-        if let Some(tls) = &self.inner.tls {
+        if let Some(mut tls) = self.tls() {
             tls.cover(routes.iter().filter_map(|route| route.host.as_deref()))?;
         }
         let before = self.inner.shared.table.load();
@@ -145,7 +152,7 @@ impl Edge {
         let routes: Arc<[TableRoute]> = routes.into_iter().map(|route| registry.route(route, cores)).collect();
         registry.forget_routes(&routes);
         let (services, traffic) = (Arc::clone(&before.services), Arc::clone(&before.traffic));
-        Ok(self.publish(Table { generation: 0, index, routes, services, traffic }))
+        Ok(self.publish(Table { generation: 0, index, routes, services, traffic, secure: self.secure() }))
     }
 
     /// Treats these services so from now on. One that is not among them is treated as [`Traffic::default`] says, or as
@@ -160,8 +167,9 @@ impl Edge {
             (name, TableTraffic { traffic: Arc::new(traffic), cells })
         });
         let traffic = Arc::new(treated.collect());
-        let (index, routes) = (Arc::clone(&before.index), Arc::clone(&before.routes));
-        self.publish(Table { generation: 0, index, routes, services: Arc::clone(&before.services), traffic })
+        let (index, routes, secure) =
+            (Arc::clone(&before.index), Arc::clone(&before.routes), Arc::clone(&before.secure));
+        self.publish(Table { generation: 0, index, routes, services: Arc::clone(&before.services), traffic, secure })
     }
 
     /// Sends requests to these upstreams from now on and returns the generation of the change. See [`Edge::settled`].
@@ -179,7 +187,8 @@ impl Edge {
         registry.forget_upstreams(&services);
         let (index, routes) = (Arc::clone(&before.index), Arc::clone(&before.routes));
         let traffic = Arc::clone(&before.traffic);
-        self.publish(Table { generation: 0, index, routes, services: Arc::new(services), traffic })
+        let secure = Arc::clone(&before.secure);
+        self.publish(Table { generation: 0, index, routes, services: Arc::new(services), traffic, secure })
     }
 
     /// True when every core uses that generation or a later one: nothing picks an upstream of an older one any more,
@@ -235,7 +244,9 @@ impl Edge {
         let lines_lost_by_writer = self.inner.lines_lost.load(Ordering::Relaxed);
         let services: Vec<Arc<ServiceCells>> = self.registry().services.values().cloned().collect();
         let (services, now) = (&services, self.inner.clock.now());
-        Scrape { cores, routes: &routes, services, upstreams: &upstreams, now, lines_lost_by_writer }.write(out);
+        let certificates = &self.certificate_states()[..];
+        Scrape { cores, routes: &routes, services, upstreams: &upstreams, now, lines_lost_by_writer, certificates }
+            .write(out);
     }
 
     /// The same counts as numbers.
@@ -341,34 +352,6 @@ impl Edge {
         // What a panicking builder left is whole: it only ever adds and removes cells.
         self.inner.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// Keeps the local certificate young, on a thread that mostly sleeps: making one is work no core should do.
-    fn renew_certificates(&self, clock: Clock, stage: &Stage) -> Result<(), EdgeError> {
-        if self.inner.tls.is_none() {
-            return Ok(());
-        }
-        let edge = self.clone();
-        let stopping = stage.stopping();
-        let renew = async move {
-            let mut stopped = std::pin::pin!(stopping.wait());
-            loop {
-                tokio::select! {
-                    () = clock.sleep(LEAF_RENEWAL) => edge.renew_now(),
-                    () = &mut stopped => return,
-                }
-            }
-        };
-        stage.thread("certificate renewal", move || run_alone(renew)).map_err(starting("starting a thread"))
-    }
-
-    fn renew_now(&self) {
-        let _one_change_at_a_time = self.registry();
-        let table = self.inner.shared.table.load();
-        let hosts = table.routes.iter().filter_map(|known| known.route.host.as_deref());
-        if let Some(Err(error)) = self.inner.tls.as_ref().map(|tls| tls.cover(hosts)) {
-            tracing::error!(%error, "local certificate not renewed, it expires in time");
-        }
-    }
 }
 
 impl Registry {
@@ -420,14 +403,6 @@ fn available_cores() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get)
 }
 
-fn open_tls(settings: &Settings, clock: Clock) -> Result<Option<Tls>, EdgeError> {
-    if settings.https == Port::Off {
-        return Ok(None);
-    }
-    let authority = Authority::open(&settings.certs_folder, clock)?;
-    Tls::open(&settings.certificates, authority).map(Some)
-}
-
 /// What every core is started with.
 struct Start<'a> {
     shared: &'a Arc<Shared>,
@@ -460,11 +435,4 @@ fn start_cores(start: &Start<'_>, listeners: Listeners, readers: Vec<Readers>) -
 
 fn starting(doing: &'static str) -> impl FnOnce(std::io::Error) -> EdgeError {
     move |source| EdgeError::System { doing, source }
-}
-
-fn run_alone(work: impl Future<Output = ()>) {
-    match tokio::runtime::Builder::new_current_thread().enable_time().build() {
-        Ok(runtime) => runtime.block_on(work),
-        Err(error) => tracing::error!(%error, "certificates are not renewed"),
-    }
 }

@@ -29,10 +29,11 @@ use http::{Method, Response, StatusCode};
 use prumo_clock::{Clock, Moment};
 
 use crate::body::Body;
-use crate::client::{Client, Pace, Phase};
+use crate::client::{Pace, Phase};
 use crate::core::Core;
 use crate::record::Record;
 use crate::respond::Refusal;
+use crate::secure::Terms;
 use crate::settings::{Files, PathMatch};
 use crate::table::RouteView;
 
@@ -85,7 +86,7 @@ impl Folder {
 
 /// A request for a file.
 pub(crate) struct Ask<'a> {
-    client: &'a Client,
+    terms: &'a Terms,
     route: &'a RouteView,
     folder: &'a Folder,
     parts: &'a Parts,
@@ -102,7 +103,7 @@ impl<'a> Ask<'a> {
     /// A request that `route` has taken; `None` unless it answers with files.
     pub(crate) fn new(
         core: &'a Core,
-        client: &'a Client,
+        terms: &'a Terms,
         pace: &'a Rc<Pace>,
         route: &'a RouteView,
         parts: &'a Parts,
@@ -115,7 +116,7 @@ impl<'a> Ask<'a> {
         };
         let millis = u64::try_from(core.wall_at(core.clock.now()).millis()).unwrap_or(0);
         let wall = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-        Some(Ask { client, route, folder, parts, rest, clock: &core.clock, wall, pace })
+        Some(Ask { terms, route, folder, parts, rest, clock: &core.clock, wall, pace })
     }
 
     /// Answers with a file, a redirect to a folder's slash, or a refusal. With `close` it is the last answer of its
@@ -123,7 +124,7 @@ impl<'a> Ask<'a> {
     pub(crate) async fn answer(&self, record: Record, close: bool) -> Answered {
         let mut response = self.choose(record).await?;
         let headers = response.headers_mut();
-        self.route.answer.finish(headers, self.client.tls);
+        self.route.answer.finish(headers, self.terms.tls_only);
         if close {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

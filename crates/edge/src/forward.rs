@@ -26,6 +26,7 @@ use crate::host;
 use crate::record::{Head, Record};
 use crate::respond::{self, Asker, Refusal};
 use crate::route::Question;
+use crate::secure::Terms;
 use crate::settings::{Action, Balance, Forward};
 use crate::table::RouteView;
 use crate::trace::Trace;
@@ -49,7 +50,8 @@ pub(crate) async fn answer(
     let is_h1 = parts.version != Version::HTTP_2;
     let is_head = parts.method == Method::HEAD;
     let accept = parts.headers.get(header::ACCEPT).cloned();
-    let found = find_route(&core, &client, &parts);
+    let mut terms = Terms::default();
+    let found = find_route(&core, &client, &parts, &mut terms);
     record.describe(
         &Head::of(&parts, found.as_ref().ok().map(|(authority, _)| authority)),
         &client,
@@ -62,10 +64,11 @@ pub(crate) async fn answer(
             match &route.route.action {
                 Action::Forward(forward) => {
                     let (core, client, pace, route, id, trace) = (&core, &client, &pace, &route, &id, trace.as_ref());
-                    let journey = Journey { core, client, pace, route, forward, id, trace };
+                    let terms = &terms;
+                    let journey = Journey { core, client, pace, route, terms, forward, id, trace };
                     journey.pass(parts, incoming, handover, &authority, record).await
                 }
-                Action::Files(_) => match Ask::new(&core, &client, &pace, &route, &parts) {
+                Action::Files(_) => match Ask::new(&core, &terms, &pace, &route, &parts) {
                     Some(ask) => ask.answer(record, is_h1 && has_body).await,
                     None => Err((Refusal::NO_FILE, record)),
                 },
@@ -84,9 +87,12 @@ pub(crate) async fn answer(
             // The rest of a body must never be taken for the next head.
             let is_unread = record.meter().map_or(has_body, |meter| !meter.has_ended.get());
             let close = is_h1 && (is_unread || refusal.closes());
-            let asker = Asker { accept: accept.as_ref(), id: Some(&id), is_head, tls: client.tls, close };
-            let response =
+            let asker = Asker { accept: accept.as_ref(), id: Some(&id), is_head, tls: terms.tls_only, close };
+            let mut response =
                 respond::refuse(refusal, &asker, record.its_route().map_or(&core.answer, |route| &route.answer));
+            if let Some(location) = terms.location {
+                response.headers_mut().insert(header::LOCATION, location);
+            }
             record.send(response.body().size_hint().lower());
             response
         }
@@ -95,7 +101,7 @@ pub(crate) async fn answer(
 
 type Found = (HeaderValue, Rc<RouteView>);
 
-fn find_route(core: &Core, client: &Client, parts: &Parts) -> Result<Found, Refusal> {
+fn find_route(core: &Core, client: &Client, parts: &Parts, terms: &mut Terms) -> Result<Found, Refusal> {
     if parts.version != Version::HTTP_2 && !client.take_head_is_safe() {
         return Err(Refusal::FRAMING);
     }
@@ -103,6 +109,7 @@ fn find_route(core: &Core, client: &Client, parts: &Parts) -> Result<Found, Refu
     admit::check_target(&parts.uri)?;
     let authority = admit::find_authority(parts)?;
     let host = host::normalise(authority.to_str().map_err(|_| Refusal::HOST)?).map_err(|_| Refusal::HOST)?;
+    core.view.secure().settle(terms, client, parts, &authority, &host)?;
     let route = core.view.find(&Question::of(&host, parts)).ok_or(Refusal::NO_ROUTE)?;
     admit::check_declared_length(&parts.headers, route.route.body_max)?;
     Ok((authority, route))
@@ -119,6 +126,7 @@ struct Journey<'a> {
     pace: &'a Rc<Pace>,
     route: &'a Rc<RouteView>,
     forward: &'a Forward,
+    terms: &'a Terms,
     id: &'a HeaderValue,
     trace: Option<&'a Trace>,
 }
@@ -152,7 +160,7 @@ impl Journey<'_> {
             }
             Ok(Asked { mut response, link, seat, .. }) => {
                 admit::clean_answer(response.headers_mut());
-                self.route.answer.finish(response.headers_mut(), self.client.tls);
+                self.route.answer.finish(response.headers_mut(), self.terms.tls_only);
                 if let Some(cookie) = cookie.and_then(|(name, secure)| seat.set_cookie(name, secure)) {
                     response.headers_mut().append(header::SET_COOKIE, cookie);
                 }
@@ -175,6 +183,7 @@ impl Journey<'_> {
         if let Some(trace) = self.trace {
             trace.write(&mut parts.headers);
         }
+        self.terms.tell(&mut parts.headers);
         if parts.version == Version::HTTP_2 {
             admit::join_cookies(&mut parts.headers);
         }
@@ -223,7 +232,7 @@ impl Journey<'_> {
                 });
             }
         }
-        self.route.answer.finish(&mut parts.headers, self.client.tls);
+        self.route.answer.finish(&mut parts.headers, self.terms.tls_only);
         Response::from_parts(parts, Body::Empty)
     }
 }

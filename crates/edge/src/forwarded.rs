@@ -5,6 +5,8 @@
 
 use http::header::{self, Entry, HeaderMap, HeaderName, HeaderValue};
 
+use crate::tls;
+
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -41,7 +43,11 @@ pub(crate) fn is_https(headers: &HeaderMap) -> bool {
 /// Removes what a stranger says of itself. From everybody, the twins with `_` of headers that only we may set: CGI and
 /// its heirs show `X_Forwarded_For` to the app under the same name as `X-Forwarded-For`.
 pub(crate) fn remove_claims(headers: &mut HeaderMap, trusted: bool) {
-    let is_claim = |name: &&HeaderName| is_twin(name.as_str()) || (!trusted && is_about_client(name.as_str()));
+    let is_claim = |name: &&HeaderName| {
+        let name = name.as_str();
+        // What only a handshake with us can tell is believed from nobody, not even a proxy we trust.
+        is_twin(name) || tls::is_about_certificate(name) || (!trusted && is_about_client(name))
+    };
     let claims: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
     for name in claims {
         headers.remove(name);
@@ -58,7 +64,7 @@ pub(crate) fn is_twin(name: &str) -> bool {
         ["x-request-id", "content-length", "transfer-encoding", "keep-alive", "proxy-connection"];
     name.contains('_') && {
         let meant = name.replace('_', "-");
-        is_about_client(&meant) || GUARDED.contains(&meant.as_str())
+        is_about_client(&meant) || tls::is_about_certificate(&meant) || GUARDED.contains(&meant.as_str())
     }
 }
 

@@ -26,6 +26,7 @@ mod admit;
 mod balance;
 mod forward;
 mod respond;
+mod secure;
 
 mod record;
 
@@ -62,7 +63,9 @@ pub use crate::listen::owner_of_port;
 pub use crate::metrics::{Counters, Latency, ReplicaCounters, RouteCounters};
 pub use crate::route::{Explanation, Look, Question, Verdict, explain};
 pub use crate::settings::{
-    AccessLog, Action, Address, Balance, Bound, CertificateFiles, Condition, Files, Forward, Frame, HashBy, Headers,
-    Hedge, InFlight, LineFormat, ListeningSocket, Network, PathMatch, Port, Protocol, Retry, Route, Scheme, Settings,
-    Share, Target, TraceFrom, Tracing, Traffic, UnixSocket, Upstream, Wanted,
+    AccessLog, Action, Address, Balance, Bound, CertificateFiles, ClientCertificates, Condition, Files, Forward, Frame,
+    HashBy, Headers, Hedge, InFlight, LineFormat, ListeningSocket, Network, PathMatch, Port, Protocol, RedirectHttps,
+    Retry, Route, Scheme, Settings, Share, ShowCertificate, Target, TraceFrom, Tracing, Traffic, UnixSocket, Upstream,
+    Wanted,
 };
+pub use crate::tls::CertificateState;

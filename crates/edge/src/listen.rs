@@ -26,6 +26,7 @@ use crate::respond::{self, Reason, Refusal};
 use crate::serve;
 use crate::settings::Scheme;
 use crate::stream::ClientStream;
+use crate::tls;
 
 pub(crate) use bind::{CoreSocket, Listeners, open};
 pub(crate) use crowd::{Cells, Crowd};
@@ -199,12 +200,18 @@ async fn welcome_tls(
     let shake_hands = async {
         // Looked at, not taken: the handshake reads it again.
         serve::await_first(&core, &client, stream.peek(&mut [0])).await??;
-        acceptor.accept(stream).await
+        let secure = Arc::clone(&core.view.secure());
+        tls::shake_hands(stream, acceptor.config(), &secure.rules).await
     };
     // Boxed, because the handshake's state is large and soon gone.
     let handshake = Box::pin(core.clock.timeout(core.settings().header_timeout, shake_hands)).await;
     match handshake {
-        Ok(Ok(stream)) => serve::serve(core, client, ClientStream::Tls(Box::new(stream))).await,
+        Ok(Ok((stream, introduction))) => {
+            core.counts().shook_hands(stream.get_ref().1.handshake_kind());
+            // The connection is new, so nothing was said before.
+            let _ = client.introduction.set(introduction);
+            serve::serve(core, client, ClientStream::Tls(Box::new(stream))).await;
+        }
         Ok(Err(error)) => {
             core.counts().refused(Reason::Tls).add(1);
             tracing::debug!(%error, client = ?client.facts.address, "TLS handshake failed");

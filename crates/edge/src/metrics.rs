@@ -6,6 +6,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use prumo_clock::Moment;
+use rustls::HandshakeKind;
 
 use crate::respond::Reason;
 
@@ -159,10 +160,18 @@ pub(crate) struct CoreCount {
     /// Requests whose answer has not begun.
     pub(crate) unanswered: Count,
     pub(crate) lines_lost: Count,
+    handshakes_full: Count,
+    handshakes_resumed: Count,
     refused: [Count; Reason::ALL.len()],
 }
 
 impl CoreCount {
+    /// Counts a TLS handshake that succeeded; those that failed are refused.
+    pub(crate) fn shook_hands(&self, kind: Option<HandshakeKind>) {
+        let resumed = kind == Some(HandshakeKind::Resumed);
+        if resumed { &self.handshakes_resumed } else { &self.handshakes_full }.add(1);
+    }
+
     pub(crate) fn refused(&self, reason: Reason) -> &Count {
         &self.refused[reason as usize]
     }

@@ -55,7 +55,8 @@ reasons! {
     Route "no_route", NoUpstream "no_upstream", Upstream "upstream_failed", Timeout "upstream_timeout",
     Full "service_full", NoFile "no_file", File "file_failed", Precondition "precondition", Range "range",
     Client "client_gone", SlowClient "client_slow", Connections "connections_max",
-    PerIp "connections_per_ip_max", Descriptors "no_descriptors", Proxy "proxy_header", Tls "tls",
+    PerIp "connections_per_ip_max", Descriptors "no_descriptors", Proxy "proxy_header", Tls "tls", Https "https",
+    Misdirected "misdirected",
 }
 
 impl Refusal {
@@ -92,6 +93,13 @@ impl Refusal {
         StatusCode::SERVICE_UNAVAILABLE,
         Reason::Connections,
         "Too many people are here at once. Please try again in a moment.",
+    );
+    pub(crate) const HTTPS: Refusal =
+        Refusal::new(StatusCode::PERMANENT_REDIRECT, Reason::Https, "This site is reached over HTTPS.");
+    pub(crate) const MISDIRECTED: Refusal = Refusal::new(
+        StatusCode::MISDIRECTED_REQUEST,
+        Reason::Misdirected,
+        "This host asks for a certificate, over a connection of its own.",
     );
     pub(crate) const CLIENT_GONE: Refusal =
         Refusal::new(StatusCode::BAD_REQUEST, Reason::Client, "The request ended before it was complete.");

@@ -46,6 +46,10 @@ pub struct Settings {
     pub access_log: Option<AccessLog>,
     /// Certificates from files; hosts they do not cover get one from the local authority.
     pub certificates: Vec<CertificateFiles>,
+    /// Hosts whose clients show certificates of their own.
+    pub client_certificates: Vec<ClientCertificates>,
+    /// Which requests in clear text are told to come again over TLS.
+    pub redirect_https: RedirectHttps,
     /// Where the local authority keeps its certificate and key.
     pub certs_folder: PathBuf,
     /// What the cookies of sticky routes are made with; `None` makes one that ends with the process.
@@ -75,6 +79,8 @@ impl Settings {
             connections_per_ip_max: 1000,
             access_log: None,
             certificates: Vec::new(),
+            client_certificates: Vec::new(),
+            redirect_https: RedirectHttps::Auto,
             certs_folder: certs_folder.into(),
             sticky_key: None,
             answer_headers: Headers::default(),
@@ -202,6 +208,37 @@ pub struct CertificateFiles {
     pub certificate: PathBuf,
     /// The private key.
     pub key: PathBuf,
+}
+
+/// A host whose clients show certificates of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientCertificates {
+    /// `admin.example.com`, `*.example.com`, or `None` for any host.
+    pub host: Option<String>,
+    /// PEM files with the certificates of the authorities that sign the clients'.
+    pub authorities: Vec<PathBuf>,
+    /// Whether a client may come without.
+    pub show: ShowCertificate,
+}
+
+/// Whether a client must show a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShowCertificate {
+    /// Without one there is no connection.
+    Required,
+    /// The app decides what to do for a client without one. One that does not verify is refused.
+    Optional,
+}
+
+/// Which requests in clear text are answered with a redirect to TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RedirectHttps {
+    /// Those for hosts with a certificate from a file.
+    Auto,
+    /// All.
+    On,
+    /// None.
+    Off,
 }
 
 /// A block of addresses, such as `10.0.0.0/8`.

@@ -3,7 +3,7 @@
 //! The control plane builds an immutable [`Table`] with a new generation and publishes it; each core takes it into
 //! its own [`View`] and then says so. Requests look only at their core's view.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, Ref, RefCell};
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use crate::files::{Folder, Shelf};
 use crate::metrics::{RouteCells, ServiceCells, UpstreamCells};
 use crate::respond::AnswerHeaders;
 use crate::route::{Question, RouteIndex};
+use crate::secure::Secure;
 use crate::settings::{Action, Route, Traffic, Upstream as UpstreamSettings};
 use crate::upstream::{Service, Upstream};
 
@@ -25,6 +26,7 @@ pub(crate) struct Table {
     pub(crate) routes: Arc<[TableRoute]>,
     pub(crate) services: Arc<BTreeMap<String, Vec<TableUpstream>>>,
     pub(crate) traffic: Arc<BTreeMap<String, TableTraffic>>,
+    pub(crate) secure: Arc<Secure>,
 }
 
 #[derive(Clone)]
@@ -84,17 +86,29 @@ pub(crate) struct View {
     index: RefCell<Arc<RouteIndex>>,
     routes: RefCell<Vec<Choices>>,
     services: RefCell<HashMap<String, Rc<Service>>>,
+    secure: RefCell<Arc<Secure>>,
 }
 
 impl View {
     pub(crate) fn new(shelf: Shelf) -> View {
-        View { shelf, index: RefCell::default(), routes: RefCell::default(), services: RefCell::default() }
+        View {
+            shelf,
+            index: RefCell::default(),
+            routes: RefCell::default(),
+            services: RefCell::default(),
+            secure: RefCell::default(),
+        }
     }
 
     /// The route for a request, and the service whose turn it is.
     pub(crate) fn find(&self, question: &Question<'_>) -> Option<Rc<RouteView>> {
         let number = self.index.borrow().find(question)?;
         self.routes.borrow().get(number)?.next()
+    }
+
+    /// What is known about hosts and TLS.
+    pub(crate) fn secure(&self) -> Ref<'_, Arc<Secure>> {
+        self.secure.borrow()
     }
 
     /// Makes the view what the table says. Upstreams that stay keep their connections; those that go are closed when
@@ -128,6 +142,7 @@ impl View {
         let taken = table.routes.iter().map(|known| self.choices(known, &services)).collect();
         self.routes.replace(taken);
         self.index.replace(Arc::clone(&table.index));
+        self.secure.replace(Arc::clone(&table.secure));
     }
 
     pub(crate) fn sweep(&self, now: Moment) {

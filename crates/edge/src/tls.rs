@@ -1,142 +1,74 @@
-//! Which certificate answers to which name, and how TLS is spoken.
+//! How TLS is spoken, and which certificates there are: the owner on the control plane.
 
-use std::collections::HashMap;
-use std::path::Path;
+mod handshake;
+mod names;
+mod pair;
+mod rules;
+mod x509;
+
 use std::sync::Arc;
+use std::time::Duration;
 
-use arc_swap::ArcSwap;
+use prumo_clock::{Clock, Timestamp};
 use rustls::ServerConfig;
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{NoClientAuth, NoServerSessionStorage, ProducesTickets};
 use rustls::sign::CertifiedKey;
 
-use crate::authority::Authority;
+pub(crate) use handshake::shake_hands;
+pub(crate) use names::Names;
+pub(crate) use rules::{FINGERPRINT, Introduction, Rules, SUBJECT, Shown, is_about_certificate};
+
+use crate::authority::{Authority, LEAF_RENEWAL};
 use crate::error::EdgeError;
-use crate::settings::CertificateFiles;
+use crate::settings::{CertificateFiles, ClientCertificates};
+use names::Certificates;
+use pair::Kept;
+use rules::KeptRule;
 
-/// Certificates by name. Cheap to look at, replaced as a whole.
-#[derive(Debug, Default)]
-pub(crate) struct Certificates {
-    names: ArcSwap<Names>,
-}
-
-#[derive(Debug, Default)]
-struct Names {
-    exact: HashMap<String, Arc<CertifiedKey>>,
-    /// Keyed by what follows `*.`, which stands for one label.
-    wildcard: HashMap<String, Arc<CertifiedKey>>,
-    /// For names that no file covers, and clients that name none.
-    fallback: Option<Arc<CertifiedKey>>,
-}
-
-impl Certificates {
-    /// Replaces everything: the certificates from files, and the local authority's for the rest.
-    pub(crate) fn replace(&self, loaded: &[Loaded], fallback: Option<Arc<CertifiedKey>>) {
-        let mut names =
-            Names { fallback: fallback.or_else(|| loaded.first().map(|one| Arc::clone(&one.key))), ..Names::default() };
-        for one in loaded {
-            for name in &one.names {
-                let (map, name) = match name.strip_prefix("*.") {
-                    Some(parent) => (&mut names.wildcard, parent),
-                    None => (&mut names.exact, name.as_str()),
-                };
-                // Of two certificates for a name the one written first in the file serves.
-                map.entry(name.to_owned()).or_insert_with(|| Arc::clone(&one.key));
-            }
-        }
-        self.names.store(Arc::new(names));
-    }
-
-    fn find(&self, name: Option<&str>) -> Option<Arc<CertifiedKey>> {
-        let names = self.names.load();
-        let Some(name) = name else { return names.fallback.clone() };
-        let name = name.to_ascii_lowercase();
-        let by_wildcard = || name.split_once('.').and_then(|(_, parent)| names.wildcard.get(parent));
-        names.exact.get(&name).or_else(by_wildcard).or(names.fallback.as_ref()).cloned()
-    }
-}
-
-impl ResolvesServerCert for Certificates {
-    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        self.find(hello.server_name())
-    }
-}
-
-/// A certificate from files, with the names it is for.
-#[derive(Debug)]
-pub(crate) struct Loaded {
-    pub(crate) names: Vec<String>,
-    pub(crate) key: Arc<CertifiedKey>,
-}
-
-/// Reads a certificate and its key, and checks that they belong together.
-pub(crate) fn load(files: &CertificateFiles) -> Result<Loaded, EdgeError> {
-    let chain = read_chain(&files.certificate)?;
-    let key = read_key(&files.key)?;
-    let names = names_of(&chain[0]).map_err(|why| bad(&files.certificate, why, HINT_CERTIFICATE))?;
-    let key = CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
-        rustls::Error::InconsistentKeys(_) => {
-            let why = format!("it is not the key of certificate {}", files.certificate.display());
-            bad(&files.key, why, "name the key that the certificate was requested with")
-        }
-        other => bad(&files.key, other.to_string(), HINT_KEY),
-    })?;
-    Ok(Loaded { names, key: Arc::new(key) })
-}
-
-const HINT_CERTIFICATE: &str = "give the full chain as PEM, the server's own certificate first (often `fullchain.pem`)";
-const HINT_KEY: &str = "give the private key as PEM without a passphrase (often `privkey.pem`)";
-
-fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, EdgeError> {
-    let chain = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match chain {
-        Ok(chain) if chain.is_empty() => Err(bad(file, "there is no certificate in it".to_owned(), HINT_CERTIFICATE)),
-        Ok(chain) => Ok(chain),
-        Err(error) => Err(bad(file, error.to_string(), HINT_CERTIFICATE)),
-    }
-}
-
-fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, EdgeError> {
-    PrivateKeyDer::from_pem_file(file).map_err(|error| bad(file, error.to_string(), HINT_KEY))
-}
-
-fn names_of(certificate: &CertificateDer<'_>) -> Result<Vec<String>, String> {
-    let parsed = webpki::EndEntityCert::try_from(certificate).map_err(|error| format!("it cannot be read: {error}"))?;
-    let names: Vec<String> = parsed.valid_dns_names().map(str::to_ascii_lowercase).collect();
-    if names.is_empty() { Err("it names no host (no DNS subject alternative name)".to_owned()) } else { Ok(names) }
-}
-
-fn bad(file: &Path, why: String, hint: &'static str) -> EdgeError {
-    EdgeError::Certificate { file: file.to_owned(), why, hint }
-}
+/// How often certificate files are looked at: a few `stat` calls, and soon enough after a renewal.
+pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) fn provider() -> CryptoProvider {
+    // Mozilla's intermediate configuration as it comes: AEAD suites with forward secrecy, X25519MLKEM768 first, then
+    // X25519, P-256 and P-384. The client's order of suites counts, because all are strong and it knows its hardware.
     aws_lc_rs::default_provider()
 }
 
-/// How every core speaks TLS: 1.2 and 1.3, HTTP/2 preferred, tickets that any core can read.
-pub(crate) fn server_config(certificates: Arc<Certificates>) -> Result<ServerConfig, rustls::Error> {
+/// How every core speaks TLS: 1.2 and 1.3, HTTP/2 preferred. Sessions are resumed by tickets or not at all: a cache of
+/// sessions would be a lock that all cores share.
+fn server_config(
+    certificates: Arc<Certificates>,
+    verifier: Arc<dyn ClientCertVerifier>,
+) -> Result<ServerConfig, rustls::Error> {
     let mut config = ServerConfig::builder_with_provider(Arc::new(provider()))
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
-        .with_no_client_auth()
+        .with_client_cert_verifier(verifier)
         .with_cert_resolver(certificates);
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    config.ticketer = aws_lc_rs::Ticketer::new()?;
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(config)
+}
+
+/// The same with tickets, which any core can read. Keys are made anew every six hours, and the one before is still
+/// accepted for six more.
+fn server_config_with_tickets(
+    certificates: Arc<Certificates>,
+    tickets: Arc<dyn ProducesTickets>,
+) -> Result<ServerConfig, rustls::Error> {
+    let mut config = server_config(certificates, Arc::new(NoClientAuth))?;
+    config.ticketer = tickets;
+    // Two, as a browser opens a second connection before it has used the first ticket.
+    config.send_tls13_tickets = 2;
     Ok(config)
 }
 
 /// The hosts that need a certificate of the local authority: those that no file covers.
-pub(crate) fn uncovered<'a>(hosts: impl Iterator<Item = &'a str>, loaded: &[Loaded]) -> Vec<String> {
-    let covers = |one: &Loaded, host: &str| {
-        one.names.iter().any(|name| match name.strip_prefix("*.") {
-            Some(parent) => host.split_once('.').is_some_and(|(_, rest)| rest == parent),
-            None => name == host,
-        })
-    };
+fn uncovered<'a>(hosts: impl Iterator<Item = &'a str>, names: &Names) -> Vec<String> {
     let mut hosts: Vec<String> = hosts.map(str::to_ascii_lowercase).collect();
-    hosts.retain(|host| !loaded.iter().any(|one| covers(one, host)));
+    hosts.retain(|host| !names.covers(host));
     hosts.sort();
     hosts.dedup();
     hosts
@@ -144,31 +76,155 @@ pub(crate) fn uncovered<'a>(hosts: impl Iterator<Item = &'a str>, loaded: &[Load
 
 /// Everything TLS, owned by the control plane.
 pub(crate) struct Tls {
-    pub(crate) certificates: Arc<Certificates>,
     pub(crate) config: Arc<ServerConfig>,
-    loaded: Vec<Loaded>,
+    certificates: Arc<Certificates>,
+    names: Arc<Names>,
+    rules: Arc<Rules>,
+    kept: Vec<Kept>,
+    asked: Vec<KeptRule>,
     authority: Authority,
+    local: Local,
+    clock: Clock,
+}
+
+/// The local authority's certificate, and what it is for.
+struct Local {
+    hosts: Vec<String>,
+    key: Arc<CertifiedKey>,
+    made: Timestamp,
+}
+
+/// How one certificate is, for `prumo status` and the metrics.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateState {
+    /// The file of the certificate.
+    pub file: std::path::PathBuf,
+    /// The hosts it is for.
+    pub names: Vec<String>,
+    /// When it ends.
+    pub expires: Timestamp,
+    /// Why its files as they are now are not used, so that the last good ones serve.
+    pub trouble: Option<String>,
 }
 
 impl Tls {
     /// Loads the files, opens or makes the local authority, and is ready to serve names it does not know yet.
-    pub(crate) fn open(files: &[CertificateFiles], authority: Authority) -> Result<Tls, EdgeError> {
-        let loaded = files.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+    pub(crate) fn open(
+        files: &[CertificateFiles],
+        asked: &[ClientCertificates],
+        authority: Authority,
+        clock: Clock,
+    ) -> Result<Tls, EdgeError> {
         let certificates = Arc::new(Certificates::default());
-        let config = server_config(Arc::clone(&certificates))
+        let config = aws_lc_rs::Ticketer::new()
+            .and_then(|tickets| server_config_with_tickets(Arc::clone(&certificates), tickets))
             .map_err(|error| EdgeError::System { doing: "preparing TLS", source: std::io::Error::other(error) })?;
-        let tls = Tls { certificates, config: Arc::new(config), loaded, authority };
-        tls.cover(std::iter::empty())?;
+        let key = Arc::new(authority.certify(&[])?);
+        let local = Local { hosts: Vec::new(), key, made: clock.wall() };
+        let mut tls = Tls {
+            config: Arc::new(config),
+            certificates,
+            names: Arc::default(),
+            rules: Arc::default(),
+            kept: Vec::new(),
+            asked: Vec::new(),
+            authority,
+            local,
+            clock,
+        };
+        tls.replace(files, asked)?;
         Ok(tls)
     }
 
-    /// Makes sure that `hosts` have certificates. Called when routes change, and before the local one expires.
-    pub(crate) fn cover<'a>(&self, hosts: impl Iterator<Item = &'a str>) -> Result<(), EdgeError> {
-        let leaf = self.authority.certify(&uncovered(hosts, &self.loaded))?;
-        self.certificates.replace(&self.loaded, Some(Arc::new(leaf)));
+    /// Serves these certificates from now on. What is known already is kept as it is, so that files that are being
+    /// renewed at this moment do no harm; what is new must be good, or nothing changes.
+    pub(crate) fn replace(
+        &mut self,
+        files: &[CertificateFiles],
+        asked: &[ClientCertificates],
+    ) -> Result<(), EdgeError> {
+        let now = self.clock.wall();
+        let mut fresh = Vec::new();
+        for files in files.iter().filter(|files| !self.kept.iter().any(|kept| &kept.files == *files)) {
+            fresh.push(Kept::open(files, now)?);
+        }
+        let mut fresh_rules = Vec::new();
+        for asked in asked.iter().filter(|asked| !self.asked.iter().any(|rule| rule.settings() == *asked)) {
+            fresh_rules.push(KeptRule::open(asked, &self.certificates)?);
+        }
+        // Nothing fails from here on.
+        self.kept.append(&mut fresh);
+        self.kept.retain(|kept| files.contains(&kept.files));
+        self.kept.sort_by_key(|kept| files.iter().position(|files| &kept.files == files));
+        self.asked.append(&mut fresh_rules);
+        self.asked.retain(|rule| asked.contains(rule.settings()));
+        self.publish();
         Ok(())
+    }
+
+    /// Makes sure that `hosts` have certificates. Called when routes change.
+    pub(crate) fn cover<'a>(&mut self, hosts: impl Iterator<Item = &'a str>) -> Result<(), EdgeError> {
+        let hosts = uncovered(hosts, &self.names);
+        if hosts != self.local.hosts {
+            self.certify(hosts)?;
+            self.publish();
+        }
+        Ok(())
+    }
+
+    fn certify(&mut self, hosts: Vec<String>) -> Result<(), EdgeError> {
+        let key = Arc::new(self.authority.certify(&hosts)?);
+        self.local = Local { hosts, key, made: self.clock.wall() };
+        Ok(())
+    }
+
+    /// Looks at the files again, and renews what is old. True when something has changed.
+    pub(crate) fn look(&mut self) -> bool {
+        let now = self.clock.wall();
+        // Asked to read a ticket, the ticketer makes a new key when it is time: also at a site that nobody visits.
+        let _ = self.config.ticketer.decrypt(&[]);
+        let mut changed = false;
+        for kept in &mut self.kept {
+            changed |= kept.look(now);
+        }
+        for rule in &mut self.asked {
+            changed |= rule.look(&self.certificates);
+        }
+        if now.since(self.local.made) >= LEAF_RENEWAL {
+            match self.certify(self.local.hosts.clone()) {
+                Ok(()) => changed = true,
+                Err(error) => tracing::error!(%error, "local certificate not renewed, it expires in time"),
+            }
+        }
+        if changed {
+            self.publish();
+        }
+        changed
+    }
+
+    fn publish(&mut self) {
+        self.names = Arc::new(Names::new(self.kept.iter().map(|kept| &kept.pair), Some(Arc::clone(&self.local.key))));
+        self.rules = Arc::new(Rules::new(&self.asked));
+        self.certificates.replace(Arc::clone(&self.names));
+    }
+
+    /// What requests are judged by.
+    pub(crate) fn hosts(&self) -> (Arc<Names>, Arc<Rules>) {
+        (Arc::clone(&self.names), Arc::clone(&self.rules))
+    }
+
+    pub(crate) fn states(&self) -> Vec<CertificateState> {
+        let state = |kept: &Kept| CertificateState {
+            file: kept.files.certificate.clone(),
+            names: kept.pair.names.clone(),
+            expires: kept.pair.expires,
+            trouble: kept.trouble.clone(),
+        };
+        self.kept.iter().map(state).collect()
     }
 }
 
+#[cfg(test)]
+pub(crate) use tests::{names_for_test, no_certificate};
 #[cfg(test)]
 mod tests;

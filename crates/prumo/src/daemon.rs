@@ -161,7 +161,7 @@ fn open_ledger(state: &State, clock: &Clock, back: &Drain) -> Result<Ledger, Led
 }
 
 impl Daemon {
-    /// Lives until a signal says stop. SIGHUP applies the file's routes.
+    /// Lives until a signal says stop. SIGHUP applies the file's routes and certificates.
     pub(crate) async fn live(&self, signals: &mut Signals) {
         while signals.next().await == Signal::Reload {
             self.site.reload().await;

@@ -6,7 +6,8 @@ use std::fmt::Display;
 use prumo_api::ask::{Change, PlanReport};
 use prumo_config::value::duration::show;
 use prumo_config::{
-    AccessLog, Action, Admin, Certificate, Condition, Config, Edge, Rate, Route, Site, Size, Target, Trace, Wanted,
+    AccessLog, Action, Admin, Certificate, ClientCertificate, Condition, Config, Edge, Hsts, Rate, Route, Site, Size,
+    Target, Trace, Wanted,
 };
 use prumo_run::{Check, ServiceSpec, Serving, Value};
 
@@ -30,7 +31,9 @@ pub(crate) fn changes(
     }
     changes.extend(needs_a_restart("edge", &edge_fields(&applied.edge), &edge_fields(&file.edge)));
     let certificates = (certificate_fields(&applied.certificates), certificate_fields(&file.certificates));
-    changes.extend(needs_a_restart("certificate", &certificates.0, &certificates.1));
+    changes.extend(changed("certificate".to_owned(), &certificates.0, &certificates.1));
+    let asked = (client_fields(&applied.client_certificates), client_fields(&file.client_certificates));
+    changes.extend(changed("client_certificate".to_owned(), &asked.0, &asked.1));
     changes.extend(needs_a_restart("admin", &admin_fields(&applied.admin), &admin_fields(&file.admin)));
     changes.extend(needs_a_restart("site", &site_fields(&applied.site), &site_fields(&file.site)));
     PlanReport { changes }
@@ -181,6 +184,8 @@ fn edge_fields(edge: &Edge) -> Fields {
         ("address", list(&edge.address)),
         ("http", word(&edge.http)),
         ("https", word(&edge.https)),
+        ("redirect_https", word(&edge.redirect_https)),
+        ("hsts", hsts_in_words(edge.hsts)),
         ("cores", or_none(edge.cores)),
         ("socket", or_none(socket)),
         ("trusted_proxies", list(&edge.trusted_proxies)),
@@ -209,6 +214,22 @@ fn trace_in_words(trace: &Trace) -> String {
 
 fn certificate_fields(certificates: &[Certificate]) -> Fields {
     certificates.iter().map(|files| (files.cert.display().to_string(), files.key.display().to_string())).collect()
+}
+
+fn client_fields(rules: &[ClientCertificate]) -> Fields {
+    let field = |rule: &ClientCertificate| {
+        let files: Vec<String> = rule.authority.iter().map(|file| file.display().to_string()).collect();
+        let host = rule.host.clone().unwrap_or_else(|| "any host".to_owned());
+        (host, format!("{} by {}", rule.mode.as_str(), files.join(", ")))
+    };
+    rules.iter().map(field).collect()
+}
+
+fn hsts_in_words(hsts: Hsts) -> String {
+    match hsts {
+        Hsts::Off => "off".to_owned(),
+        Hsts::For(time) => show(time),
+    }
 }
 
 fn admin_fields(admin: &Admin) -> Fields {

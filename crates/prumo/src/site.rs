@@ -152,7 +152,7 @@ impl Site {
         }
     }
 
-    /// Reads the file again and applies its routes, as SIGHUP asks. What needs a release waits for a deploy.
+    /// Reads the file again and applies its routes and certificates, as SIGHUP asks. What needs a release waits for a deploy.
     pub(crate) async fn reload(&self) {
         match self.apply_routes().await {
             Ok(()) => tracing::info!(file = self.parts.file.shown(), "routes applied"),
@@ -175,6 +175,8 @@ impl Site {
         self.record("signal", "reload", "routes", "").await?;
         let mut next = (*self.config()).clone();
         // Only routes to services that run: a route to nothing would answer 503.
+        next.certificates = reading.config.certificates;
+        next.client_certificates = reading.config.client_certificates;
         next.routes = reading.config.routes.iter().filter_map(|route| to_running(route, &next.services)).collect();
         self.apply_front(next)?;
         self.note_file(None);
@@ -371,9 +373,15 @@ impl Site {
         *self.file_note.write().expect("no holder of this lock panics") = note;
     }
 
-    /// Gives the edge its routes. It takes all of them or, when a certificate cannot be made, none.
+    /// Gives the edge its certificates and its routes. It takes all of them or, when a certificate is bad or cannot be
+    /// made, none.
     fn apply_front(&self, next: Config) -> Result<(), Refusal> {
-        self.parts.edge.routes(wire::routes_for_the_edge(&next)).map_err(|error| wire::edge_refusal(&error))?;
+        let base = self.parts.file.folder();
+        let (certificates, client_certificates) =
+            (wire::certificates_for_the_edge(&next, base), wire::client_certificates_for_the_edge(&next, base));
+        let routes = wire::routes_for_the_edge(&next);
+        let taken = self.parts.edge.reload(&certificates, &client_certificates, routes);
+        taken.map_err(|error| wire::edge_refusal(&error))?;
         self.parts.edge.traffic(wire::traffic_for_the_edge(&next));
         *self.applied.write().expect("no holder of this lock panics") = Arc::new(next);
         Ok(())

@@ -28,6 +28,7 @@ use prumo_ledger::Table;
 use prumo_run::{Address, Execution, InFlight, Secret, SecretSource, ServiceSpec, Wiring};
 
 pub(crate) use front::{
+    certificates as certificates_for_the_edge, client_certificates as client_certificates_for_the_edge,
     routes as routes_for_the_edge, settings as settings_for_the_edge, traffic as traffic_for_the_edge,
 };
 

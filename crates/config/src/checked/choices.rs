@@ -5,7 +5,10 @@ use toml::de::DeValue;
 
 use super::{Entry, Kind, Reader, shown_key, variables};
 use crate::nearest::nearest;
-use crate::resolved::{LineFormat, Listen, MetricsAccess, Port, Protocol, Signal, TraceFrom};
+use crate::resolved::{
+    Hsts, LineFormat, Listen, MetricsAccess, Port, Protocol, RedirectHttps, ShowCertificate, Signal, TraceFrom,
+};
+use crate::value::duration;
 
 /// A kind whose values are one of a few words.
 macro_rules! choice {
@@ -43,6 +46,8 @@ choice!(Listen, "a text": "port" => Port, "socket" => Socket, "nothing" => Nothi
 choice!(Protocol, "a text": "h1" => H1, "h2" => H2);
 choice!(LineFormat, "a text": "json" => Json, "combined" => Combined);
 choice!(TraceFrom, "a text": "trusted_proxies" => TrustedProxies, "anybody" => Anybody);
+choice!(RedirectHttps, "a text": "auto" => Auto, "on" => On, "off" => Off);
+choice!(ShowCertificate, "a text": "required" => Required, "optional" => Optional);
 choice!(MetricsAccess, "a text": "token" => Token, "open" => Open);
 choice!(
     Signal, "a text":
@@ -90,5 +95,22 @@ impl Kind for Port {
 
     fn schema() -> serde_json::Value {
         json!({ "anyOf": [{ "enum": ["auto", "off"] }, { "type": "integer", "minimum": 0, "maximum": 65535 }] })
+    }
+}
+
+impl Kind for Hsts {
+    type Value = Hsts;
+    const NAME: &'static str = "a duration";
+    const FORM: &'static str = "it can be \"off\" or a duration like \"365d\"";
+
+    fn read(entry: &Entry<'_>, reader: &mut Reader<'_>) -> Option<Hsts> {
+        reader.parsed::<Self, _>(entry, |text| match text {
+            "off" => Ok(Hsts::Off),
+            text => duration::parse(text).map(Hsts::For),
+        })
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "type": "string" })
     }
 }

@@ -9,7 +9,8 @@ use toml::de::DeValue;
 use super::{Reader, Section, reachable};
 use crate::resolved::{Listen, Port};
 use crate::settings::{
-    Certificate, Edge, HealthTable, Restart, Root, RouteTable, ServiceTable, Setting, Socket, Traffic,
+    Certificate, ClientCertificate, Edge, HealthTable, Restart, Root, RouteTable, ServiceTable, Setting, Socket,
+    Traffic,
 };
 use crate::value::duration;
 
@@ -158,6 +159,19 @@ pub(crate) fn certificate(certificate: &Certificate, section: &Section<'_>, read
     }
 }
 
+/// A host has one rule, and a rule has authorities.
+pub(crate) fn client_certificate(rule: &ClientCertificate, section: &Section<'_>, reader: &mut Reader<'_>) {
+    if rule.authority.is_empty() {
+        let message = format!("{} names no authority, so no certificate could be verified", reader.here());
+        reader.report(section.place("authority"), message, "name its file: `authority = [\"certs/clients.pem\"]`");
+    }
+    let place = section.place(if rule.host.is_some() { "host" } else { "authority" });
+    if let Some(line) = reader.seen_before("client certificate", rule.host.as_deref().unwrap_or("*"), &place) {
+        let message = format!("there is already a rule about client certificates for the same host, on line {line}");
+        reader.report(place, message, "a rule can name several authorities: put them into one list");
+    }
+}
+
 /// The rules that concern more than one table.
 pub(crate) fn site(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) {
     if !reader.is_whole() {
@@ -169,6 +183,7 @@ pub(crate) fn site(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) 
     }
     routes_reach_listeners(root, section, reader);
     edge_is_open(root, section, reader);
+    client_certificates_need_tls(root, section, reader);
     admin_has_its_port(root, section, reader);
 }
 
@@ -197,6 +212,14 @@ fn edge_is_open(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) {
             "`http` and `https` are both off, so no route can be reached",
             "turn one on: `https = \"auto\"`",
         );
+    }
+}
+
+fn client_certificates_need_tls(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) {
+    if root.edge.https == Port::Off && !root.client_certificate.is_empty() {
+        let message = "clients show certificates over HTTPS, and `https` is off";
+        let hint = "turn it on: `https = \"auto\"`, or leave `[[client_certificate]]` out";
+        reader.report(place_in(section, "edge", "https"), message, hint);
     }
 }
 

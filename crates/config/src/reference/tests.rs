@@ -42,6 +42,7 @@ fn order_of_tables() {
         "route.retry",
         "route.headers",
         "certificate",
+        "client_certificate",
         "edge",
         "edge.socket",
         "edge.access_log",

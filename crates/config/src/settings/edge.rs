@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{AccessLog, EdgeHeaders, Trace, kind, optional, table};
 use crate::checked::{Addresses, FileMode, FilePath, Switch, Text, rules};
-use crate::resolved::{MetricsAccess, Port};
+use crate::resolved::{Hsts, MetricsAccess, Port, RedirectHttps};
 use crate::value::{Cidr, Size};
 
 table! {
@@ -28,6 +28,17 @@ table! {
         socket: Option<Socket>,
             because "Most sites are reached over the network only.",
             example { path = "/run/shop.sock", mode = "0660", group = "www-data" };
+        /// Which requests over HTTP are answered with a redirect to HTTPS, to the same host, path and query: "auto" for
+        /// hosts with a `[[certificate]]`, "on" for all, "off" for none. Challenges of certificate authorities (ACME) are
+        /// always let through.
+        redirect_https: RedirectHttps = "auto",
+            because "A host that browsers can reach safely should be reached so; one that has only the certificate of the local authority is under development.",
+            example "on";
+        /// How long browsers remember to come over HTTPS only (`Strict-Transport-Security`), or "off". It is said over
+        /// HTTPS, and only for hosts with a `[[certificate]]`, never for localhost.
+        hsts: Hsts = "365d",
+            because "What browsers and checkers expect of a site that means it. It cannot be taken back before its time: a host that may have to return to HTTP wants less.",
+            example "730d";
         /// How many cores serve requests, one thread each.
         cores: Option<u32>, from 1 to 1024,
             because "Without it, all cores that prumo may use.",

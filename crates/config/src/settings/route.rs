@@ -1,10 +1,9 @@
-//! `[[route]]` and `[[certificate]]`
+//! `[[route]]`
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{RouteHeaders, kind, optional, table};
-use crate::checked::{FilePath, Host, RoutePath, Targets, Text, conditions, rules};
+use crate::checked::{Host, RoutePath, Targets, Text, conditions, rules};
 use crate::resolved::{Balance, Condition, Hedge, PathMatch, RetryOn, Target};
 use crate::value::Size;
 
@@ -98,19 +97,5 @@ table! {
         times: u32 = 1, from 0 to 10,
             because "The second replica is most often well. `traffic.retry_budget` bounds all retries of a service together.",
             example 2;
-    }
-}
-
-table! {
-    /// A certificate that is kept as files. It is used for the hosts it names.
-    pub struct Certificate as "certificate", "[[certificate]]", check rules::certificate {
-        /// The certificate and those between it and the root, as PEM.
-        cert: PathBuf as FilePath,
-            because "It is required.",
-            example "certs/shop.pem";
-        /// Its private key, as PEM.
-        key: PathBuf as FilePath,
-            because "It is required. Only the user of prumo should be able to read it.",
-            example "certs/shop.key";
     }
 }

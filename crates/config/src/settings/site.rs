@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Admin, Certificate, Edge, RouteTable, ServiceTable, Setting, kind, optional, table};
+use super::{Admin, Certificate, ClientCertificate, Edge, RouteTable, ServiceTable, Setting, kind, optional, table};
 use crate::checked::{Kind, Named, Overlays, Shape, Text, rules};
 use crate::value::{Cron, Percent};
 
@@ -42,6 +42,10 @@ table! {
         certificate: Vec<Certificate> = [],
             because "Without one, the edge uses the certificate of its own local authority, which browsers must be told to trust.",
             example [{ cert = "certs/shop.pem", key = "certs/shop.key" }];
+        /// Hosts whose clients show certificates of their own.
+        client_certificate: Vec<ClientCertificate> = [],
+            because "Most sites are for everybody, or their app asks for a password.",
+            example [{ host = "admin.example.com", authority = ["certs/clients.pem"] }];
         /// The front door: listeners, and limits for every request.
         edge: Edge = {},
             because "The defaults are safe for a site on the internet.",

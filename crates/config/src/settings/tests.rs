@@ -32,6 +32,9 @@ fn check(table: &TableDefinition, setting: &Setting, value: &str) {
         "certificate" if setting.key == "cert" => format!("{service}[[certificate]]\nkey = \"k\"\n{line}"),
         "certificate" => format!("{service}[[certificate]]\ncert = \"c\"\n{line}"),
         "edge.socket" if setting.key != "path" => format!("{service}[edge.socket]\npath = \"a.sock\"\n{line}"),
+        "client_certificate" if setting.key != "authority" => {
+            format!("{service}[[client_certificate]]\nauthority = [\"a\"]\n{line}")
+        }
         _ => format!("{service}{}\n{line}", table.header.replace("NAME", "api")),
     };
     if let Err(mistakes) = read(&text, "prumo.toml", None, &|_| None) {

@@ -50,6 +50,7 @@ fn is_struct(kind: &str) -> bool {
         "Target",
         "When",
         "Certificate",
+        "ClientCertificate",
         "Edge",
         "EdgeHeaders",
         "RouteHeaders",

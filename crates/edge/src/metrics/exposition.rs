@@ -7,6 +7,7 @@ use prumo_clock::Moment;
 
 use super::{CoreCount, Count, Histogram, RouteCells, RouteCount, SERVICE_COUNTERS, ServiceCells, Sum, UpstreamCells};
 use crate::respond::Reason;
+use crate::tls::CertificateState;
 
 /// Everything a scrape shows.
 pub(crate) struct Scrape<'a> {
@@ -16,6 +17,7 @@ pub(crate) struct Scrape<'a> {
     pub(crate) upstreams: &'a [(String, String, Arc<UpstreamCells>)],
     pub(crate) now: Moment,
     pub(crate) lines_lost_by_writer: u64,
+    pub(crate) certificates: &'a [CertificateState],
 }
 
 impl Scrape<'_> {
@@ -26,6 +28,7 @@ impl Scrape<'_> {
         self.write_cores(out);
         self.write_services(out);
         self.write_upstreams(out);
+        self.write_certificates(out);
     }
 
     fn write_requests(&self, out: &mut String) {
@@ -82,6 +85,12 @@ impl Scrape<'_> {
         line(out, format_args!("prumo_edge_connections_open {}", sum(|core| &core.connections_open)));
         family(out, "prumo_edge_tunnels_open", "gauge", "Upgraded connections open now.");
         line(out, format_args!("prumo_edge_tunnels_open {}", sum(|core| &core.tunnels_open)));
+        family(out, "prumo_edge_tls_handshakes_total", "counter", "TLS handshakes that succeeded, by kind.");
+        for (kind, count) in
+            [("full", sum(|core| &core.handshakes_full)), ("resumed", sum(|core| &core.handshakes_resumed))]
+        {
+            line(out, format_args!("prumo_edge_tls_handshakes_total{{kind=\"{kind}\"}} {count}"));
+        }
         family(out, "prumo_edge_access_log_lines_lost_total", "counter", "Access log lines dropped, not waited for.");
         let lost = sum(|core| &core.lines_lost) + self.lines_lost_by_writer;
         line(out, format_args!("prumo_edge_access_log_lines_lost_total {lost}"));
@@ -129,6 +138,23 @@ impl Scrape<'_> {
             for (kind, count) in [("request", cells.total_requests()), ("tunnel", cells.total_tunnels())] {
                 line(out, format_args!("prumo_edge_upstream_in_flight{{{labels},kind=\"{kind}\"}} {count}"));
             }
+        }
+    }
+
+    /// `certificate` is the path that the site's file names.
+    fn write_certificates(&self, out: &mut String) {
+        let name = "prumo_edge_certificate_expires_seconds";
+        family(out, name, "gauge", "When the certificate that is served expires, in seconds since 1970.");
+        for state in self.certificates {
+            let file = state.file.to_string_lossy();
+            line(out, format_args!("{name}{{certificate=\"{}\"}} {}", Escaped(&file), state.expires.millis() / 1000));
+        }
+        let name = "prumo_edge_certificate_stale";
+        family(out, name, "gauge", "1 while the files of a certificate cannot serve, and the last good ones do.");
+        for state in self.certificates {
+            let file = state.file.to_string_lossy();
+            let stale = u8::from(state.trouble.is_some());
+            line(out, format_args!("{name}{{certificate=\"{}\"}} {stale}", Escaped(&file)));
         }
     }
 }

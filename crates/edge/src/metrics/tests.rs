@@ -1,7 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prumo_clock::Timestamp;
+
 use super::*;
+use crate::tls::CertificateState;
 
 /// Goal: the exposition has HELP and TYPE once for each family, cumulative buckets, escaped labels, and sums of cores.
 #[test]
@@ -21,6 +24,15 @@ fn exposes_what_was_counted() {
     upstream.core(0).first_byte.observe(Duration::from_millis(3));
     let mut out = String::new();
     let upstreams = [("app".to_owned(), "app-1".to_owned(), upstream)];
+    core.shook_hands(Some(rustls::HandshakeKind::FullWithHelloRetryRequest));
+    core.shook_hands(Some(rustls::HandshakeKind::Resumed));
+    core.shook_hands(Some(rustls::HandshakeKind::Full));
+    let certificates = [CertificateState {
+        file: "a\"b.pem".into(),
+        names: vec!["a.test".to_owned()],
+        expires: Timestamp::from_millis(1_795_000_000_999),
+        trouble: Some("not the key".to_owned()),
+    }];
     let (services, now) = ([], Moment::from_nanos(0));
     let scrape = Scrape {
         cores: &[&core],
@@ -29,6 +41,7 @@ fn exposes_what_was_counted() {
         upstreams: &upstreams,
         now,
         lines_lost_by_writer: 4,
+        certificates: &certificates,
     };
     scrape.write(&mut out);
     for line in [
@@ -44,6 +57,10 @@ fn exposes_what_was_counted() {
         "prumo_edge_upstream_requests_total{service=\"app\",replica=\"app-1\",status=\"5xx\"} 6",
         "prumo_edge_upstream_first_byte_duration_seconds_count{service=\"app\",replica=\"app-1\"} 1",
         "prumo_edge_access_log_lines_lost_total 4",
+        "prumo_edge_tls_handshakes_total{kind=\"full\"} 2",
+        "prumo_edge_tls_handshakes_total{kind=\"resumed\"} 1",
+        "prumo_edge_certificate_expires_seconds{certificate=\"a\\\"b.pem\"} 1795000000",
+        "prumo_edge_certificate_stale{certificate=\"a\\\"b.pem\"} 1",
     ] {
         assert!(out.lines().any(|known| known == line), "{line}\nin\n{out}");
     }

@@ -1,39 +1,30 @@
-use prumo_clock::Clock;
-
+use super::names::tests::pair;
 use super::*;
 
-fn loaded(names: &[&str]) -> Loaded {
-    let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
-    let made = rcgen::generate_simple_self_signed(names.clone()).unwrap();
-    let key = PrivateKeyDer::try_from(made.signing_key.serialize_der()).unwrap();
-    let key = CertifiedKey::from_der(vec![made.cert.der().clone()], key, &provider()).unwrap();
-    Loaded { names, key: Arc::new(key) }
+/// Names with certificates from files, for the tests of those who ask about names.
+pub(crate) fn names_for_test(hosts: &[&str]) -> Names {
+    Names::new(std::iter::once(&pair(hosts)), None)
 }
 
-/// Goal: an exact name goes before a wildcard, a wildcard stands for one label, everybody else gets the fallback.
-#[test]
-fn names_find_their_certificate() {
-    let all = [loaded(&["a.test", "b.test"]), loaded(&["*.test"]), loaded(&["a.test"])];
-    let fallback = loaded(&["fallback"]);
-    let certificates = Certificates::default();
-    certificates.replace(&all, Some(Arc::clone(&fallback.key)));
-    let check = |name: Option<&str>, expected: &Loaded| {
-        assert!(Arc::ptr_eq(&certificates.find(name).unwrap(), &expected.key), "{name:?}");
+/// A rule that nobody has met.
+pub(crate) fn no_certificate(host: &str) -> Arc<Rules> {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Authority::open(folder.path(), Clock::system()).unwrap();
+    drop(authority);
+    let settings = ClientCertificates {
+        host: Some(host.to_owned()),
+        authorities: vec![folder.path().join(crate::authority::CERTIFICATE_FILE)],
+        show: crate::settings::ShowCertificate::Required,
     };
-    check(Some("a.test"), &all[0]);
-    check(Some("A.TEST"), &all[0]);
-    check(Some("c.test"), &all[1]);
-    check(Some("d.c.test"), &fallback);
-    check(Some("test"), &fallback);
-    check(None, &fallback);
+    Arc::new(Rules::new(&[KeptRule::open(&settings, &Arc::default()).unwrap()]))
 }
 
 /// Goal: the local authority certifies what files do not cover.
 #[test]
 fn uncovered_hosts_are_found() {
-    let files = [loaded(&["a.test", "*.shop.test"])];
+    let names = names_for_test(&["a.test", "*.shop.test"]);
     let hosts = ["A.test", "www.shop.test", "x.www.shop.test", "*.shop.test", "b.test", "b.test"];
-    assert_eq!(uncovered(hosts.into_iter(), &files), ["b.test", "x.www.shop.test"]);
+    assert_eq!(uncovered(hosts.into_iter(), &names), ["b.test", "x.www.shop.test"]);
 }
 
 /// Goal: the authority's own certificates can be loaded like any other.
@@ -42,6 +33,6 @@ fn the_authority_speaks_for_hosts() {
     let folder = tempfile::tempdir().unwrap();
     let authority = Authority::open(folder.path(), Clock::system()).unwrap();
     let leaf = authority.certify(&["shop.test".to_owned(), "*.shop.test".to_owned()]).unwrap();
-    assert_eq!(names_of(&leaf.cert[0]).unwrap(), ["localhost", "shop.test", "*.shop.test"]);
+    assert_eq!(pair::names_of(&leaf.cert[0]).unwrap(), ["localhost", "shop.test", "*.shop.test"]);
     assert_eq!(leaf.cert.len(), 2);
 }

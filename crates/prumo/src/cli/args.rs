@@ -58,7 +58,8 @@ pub(crate) enum Command {
     /// Run the site: edge, replicas and admin listener, in the foreground
     ///
     /// Replicas of an earlier run that still live are adopted, not restarted. Ctrl-C or SIGTERM finishes what is in
-    /// flight and stops everything; a second one means now. SIGHUP reads the file again and applies its routes.
+    /// flight and stops everything; a second one means now. SIGHUP reads the file again and applies its routes and
+    /// certificates.
     #[command(after_help = "Example:\n  prumo up --env staging")]
     Up,
     /// Run a demo site of three replicas on ports 8080 and 8443

@@ -29,11 +29,17 @@ pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> Re
         connections_max: front.connections_max,
         connections_per_ip_max: front.connections_per_ip_max,
         access_log: front.access_log.as_ref().map(|log| access_log(log, state)),
-        certificates: config.certificates.iter().map(|files| certificate(files, base)).collect(),
+        certificates: certificates(config, base),
+        client_certificates: client_certificates(config, base),
+        redirect_https: match front.redirect_https {
+            config::RedirectHttps::Auto => edge::RedirectHttps::Auto,
+            config::RedirectHttps::On => edge::RedirectHttps::On,
+            config::RedirectHttps::Off => edge::RedirectHttps::Off,
+        },
         certs_folder: state.join("certs"),
         // The caller's to fill in: it lies in the state folder, not in the file.
         sticky_key: None,
-        answer_headers: headers::of(&front.headers),
+        answer_headers: headers::of(front),
         tracing: front.trace.as_ref().map(tracing),
     })
 }
@@ -56,6 +62,24 @@ pub(crate) fn routes(config: &config::Config) -> Vec<edge::Route> {
     config.routes.iter().map(|known| route(known, &config.edge)).collect()
 }
 
+/// The certificates in files.
+pub(crate) fn certificates(config: &config::Config, base: &Path) -> Vec<edge::CertificateFiles> {
+    config.certificates.iter().map(|files| certificate(files, base)).collect()
+}
+
+/// Hosts whose clients show certificates of their own.
+pub(crate) fn client_certificates(config: &config::Config, base: &Path) -> Vec<edge::ClientCertificates> {
+    let rule = |rule: &config::ClientCertificate| edge::ClientCertificates {
+        host: rule.host.clone(),
+        authorities: rule.authority.iter().map(|file| base.join(file)).collect(),
+        show: match rule.mode {
+            config::ShowCertificate::Required => edge::ShowCertificate::Required,
+            config::ShowCertificate::Optional => edge::ShowCertificate::Optional,
+        },
+    };
+    config.client_certificates.iter().map(rule).collect()
+}
+
 fn route(route: &config::Route, front: &config::Edge) -> edge::Route {
     let action = match &route.action {
         config::Action::Forward(to) => edge::Action::Forward(forward(to)),
@@ -71,7 +95,7 @@ fn route(route: &config::Route, front: &config::Edge) -> edge::Route {
         headers: route.when.headers.iter().map(condition).collect(),
         query: route.when.query.iter().map(condition).collect(),
         body_max: route.body_max.bytes(),
-        answer_headers: headers::of_route(route.headers.as_ref(), &front.headers),
+        answer_headers: headers::of_route(route.headers.as_ref(), front),
         ..edge::Route::new(&route.name, action)
     }
 }

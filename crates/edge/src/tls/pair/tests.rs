@@ -1,0 +1,106 @@
+use prumo_clock::Clock;
+use rcgen::{CertificateParams, KeyPair};
+
+use super::*;
+
+struct Made {
+    certificate: String,
+    key: String,
+}
+
+fn make(days: std::ops::Range<i64>) -> Made {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+    let date = |days: i64| {
+        let civil = Timestamp::from_millis(days * 86_400_000).civil();
+        rcgen::date_time_ymd(i32::try_from(civil.year).unwrap(), civil.month, civil.day)
+    };
+    params.not_before = date(days.start);
+    params.not_after = date(days.end);
+    Made { certificate: params.self_signed(&key).unwrap().pem(), key: key.serialize_pem() }
+}
+
+struct Folder {
+    files: CertificateFiles,
+    _folder: tempfile::TempDir,
+}
+
+impl Folder {
+    fn with(made: &Made) -> Folder {
+        let folder = tempfile::tempdir().unwrap();
+        let files = CertificateFiles { certificate: folder.path().join("a.pem"), key: folder.path().join("a.key") };
+        let folder = Folder { files, _folder: folder };
+        folder.put(&made.certificate, &made.key);
+        folder
+    }
+
+    /// As renewals do: a new file in place of the old one.
+    fn put(&self, certificate: &str, key: &str) {
+        for (file, text) in [(&self.files.certificate, certificate), (&self.files.key, key)] {
+            let draft = file.with_extension("draft");
+            fs::write(&draft, text).unwrap();
+            fs::rename(draft, file).unwrap();
+        }
+    }
+}
+
+const NOW: i64 = 20_000;
+
+fn now() -> Timestamp {
+    Timestamp::from_millis(NOW * 86_400_000 + 1)
+}
+
+/// Goal: whatever happens to the files, the last good pair serves, and the next good one is taken (TLS-06).
+#[test]
+fn the_last_good_pair_is_kept() {
+    let (first, second) = (make(NOW - 1..NOW + 10), make(NOW - 1..NOW + 20));
+    let expired = make(NOW - 30..NOW - 1);
+    let folder = Folder::with(&first);
+    let mut kept = Kept::open(&folder.files, now()).unwrap();
+    let ten_days = kept.pair.expires;
+    assert!(!kept.look(now()), "nothing has changed");
+    for (certificate, key, why) in [
+        (second.certificate.as_str(), first.key.as_str(), "not the key"),
+        ("", &first.key, "no certificate"),
+        (&second.certificate[..100], &second.key, "a.pem"),
+        (&second.certificate, "", "a.key"),
+        (&expired.certificate, &expired.key, "expired"),
+    ] {
+        folder.put(certificate, key);
+        assert!(!kept.look(now()), "{why}");
+        assert!(kept.trouble.as_ref().unwrap().contains(why), "{:?} says {why}", kept.trouble);
+        assert_eq!(kept.pair.expires, ten_days, "{why}");
+        assert!(!kept.look(now()), "it is not read again before it changes again");
+    }
+    fs::remove_file(&folder.files.key).unwrap();
+    assert!(!kept.look(now()) && kept.trouble.is_some(), "a file is gone");
+    folder.put(&second.certificate, &second.key);
+    assert!(kept.look(now()), "a whole new pair is taken");
+    assert_eq!((kept.trouble.as_ref(), kept.pair.expires > ten_days), (None, true));
+}
+
+/// Goal: a pair that clients refuse is replaced by any other that can serve: it cannot get worse.
+#[test]
+fn an_expired_pair_is_replaced() {
+    let folder = Folder::with(&make(NOW - 30..NOW - 2));
+    let mut kept = Kept::open(&folder.files, now()).unwrap();
+    assert!(kept.pair.out_of_date(now()).is_some());
+    let other = make(NOW - 30..NOW - 1);
+    folder.put(&other.certificate, &other.key);
+    assert!(kept.look(now()));
+}
+
+/// Goal: a certificate is out of date after its end and before its beginning, and not in between.
+#[test]
+fn dates_are_judged() {
+    let check = |days: std::ops::Range<i64>, expected: Option<&str>| {
+        let folder = Folder::with(&make(days.clone()));
+        let why = Pair::read(&folder.files).unwrap().out_of_date(now());
+        assert!(why.as_deref().map(|why| &why[..14]) == expected, "{days:?}: {why:?}");
+    };
+    check(NOW - 1..NOW + 1, None);
+    check(NOW - 2..NOW, Some("it expired at "));
+    check(NOW + 1..NOW + 2, Some("it is not vali"));
+    // The clock of this machine is right by the century, at least.
+    assert!(Clock::system().wall() > now());
+}
