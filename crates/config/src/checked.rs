@@ -20,6 +20,7 @@ mod choices;
 mod collections;
 pub(crate) mod conditions;
 mod environment;
+mod files;
 mod headers;
 mod names;
 mod numbers;
@@ -36,6 +37,7 @@ mod words;
 
 pub(crate) use collections::{Named, Overlays};
 pub(crate) use environment::Environment;
+pub(crate) use files::{FileInside, FileName, FilesOrFolder, PublicFolder};
 pub(crate) use headers::{
     Csp, FrameWord, HeaderNames, HeaderText, HeaderValues, OpenerWord, ReferrerWord, ResourceWord,
 };

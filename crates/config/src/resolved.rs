@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::settings::{
-    Admin, Certificate, ClientCertificate, Edge, HealthTable, Restart, Retry, Root, RouteHeaders, RouteTable,
+    Admin, Certificate, ClientCertificate, Edge, Files, HealthTable, Restart, Retry, Root, RouteHeaders, RouteTable,
     ServiceTable, Site, Stop, Traffic,
 };
 use crate::value::Size;
@@ -19,7 +19,7 @@ use crate::value::Size;
 pub struct Config {
     /// What the whole site shares.
     pub site: Site,
-    /// The programs to keep running, by name. There is at least one.
+    /// The programs to keep running, by name. None only where a route needs none.
     pub services: BTreeMap<String, Service>,
     /// Which requests go to which service, in the order of the file.
     pub routes: Vec<Route>,
@@ -187,8 +187,11 @@ pub struct Route {
 impl Route {
     /// The services it may send requests to, none if it answers itself.
     pub fn services(&self) -> impl Iterator<Item = &str> {
-        let Action::Forward(forward) = &self.action;
-        forward.to.iter().map(|target| target.service.as_str())
+        let targets = match &self.action {
+            Action::Forward(forward) => &forward.to[..],
+            Action::Files(_) => &[],
+        };
+        targets.iter().map(|target| target.service.as_str())
     }
 }
 
@@ -250,6 +253,8 @@ pub enum Wanted {
 pub enum Action {
     /// A service answers.
     Forward(Forward),
+    /// Files of a folder answer.
+    Files(Files),
 }
 
 /// Which service answers, and how it is asked.
@@ -483,14 +488,17 @@ impl Route {
                 headers: table.when.header,
                 query: table.when.query,
             },
-            // A rule has seen to it that there is one.
-            action: Action::Forward(Forward {
-                to: table.to.unwrap_or_default(),
-                balance: table.balance,
-                retry: table.retry,
-                hedge: table.hedge,
-                timeout: table.timeout,
-            }),
+            // A rule has seen to it that there is one of them.
+            action: match table.files {
+                Some(files) => Action::Files(files),
+                None => Action::Forward(Forward {
+                    to: table.to.unwrap_or_default(),
+                    balance: table.balance,
+                    retry: table.retry,
+                    hedge: table.hedge,
+                    timeout: table.timeout,
+                }),
+            },
             body_max: table.body_max,
             headers: table.headers,
         }

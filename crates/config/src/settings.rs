@@ -8,6 +8,7 @@ use crate::checked::Shape;
 
 mod certificate;
 mod edge;
+mod files;
 mod headers;
 mod health;
 mod record;
@@ -17,6 +18,7 @@ mod site;
 
 pub use certificate::{Certificate, ClientCertificate};
 pub use edge::{Admin, Edge, Socket};
+pub use files::Files;
 pub use headers::{EdgeHeaders, RouteHeaders};
 pub(crate) use health::HealthTable;
 pub use record::{AccessLog, Trace};

@@ -2,6 +2,9 @@
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
+use crate::files::accept::{self, Coding};
+use crate::files::path;
+use crate::files::range::{self, Asked};
 use crate::forwarded::{self, PeerFacts};
 use crate::listen::proxy;
 use crate::settings::{Condition, PathMatch, Route, Wanted};
@@ -125,4 +128,44 @@ pub fn escape_json(bytes: &[u8], max: usize) {
     json::escape(&mut out, bytes, max);
     out.push(b'"');
     serde_json::from_slice::<String>(&out).expect("an escaped string is JSON");
+}
+
+/// Paths of files: what is resolved stays below its folder, is not hidden, and was decoded once at most.
+pub fn resolve_path(rest: &str) {
+    let Some(target) = path::resolve(rest) else { return };
+    assert!(target.path.len() <= rest.len(), "decoding makes nothing longer");
+    assert!(!target.path.iter().any(|byte| matches!(byte, 0 | b'\\')), "nothing that a system reads in another way");
+    for name in target.path.split(|byte| *byte == b'/').filter(|_| !target.path.is_empty()) {
+        assert!(!name.is_empty() && name != b"." && name != b"..", "names only");
+        assert!(name[0] != b'.' || name == b".well-known", "nothing hidden");
+    }
+    let again: String = target.path.iter().map(|byte| format!("%{byte:02x}").replace("%2f", "/")).collect();
+    let again = format!("/{again}");
+    let twice = path::resolve(&again).expect("what is fine stays fine when all of it is encoded");
+    assert_eq!(twice.path, target.path, "one name has one meaning");
+}
+
+/// Ranges: a part lies in the file.
+pub fn read_range(value: &str, length: u64) {
+    if let Asked::Part { first, last } = range::read(value, length) {
+        assert!(first <= last && last < length, "{first}-{last} of {length}");
+    }
+}
+
+/// Wishes for a coding: none is sent that is not there, and none that the client did not name.
+pub fn choose_coding(lines: &[&[u8]], there: u8) {
+    let mut headers = HeaderMap::new();
+    for line in lines.iter().take(20) {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            headers.append("accept-encoding", value.clone());
+            headers.append("accept", value);
+        }
+    }
+    let is_there = |coding: Coding| there & (1 << coding as u8) != 0;
+    if let Some(coding) = accept::choose_coding(&headers, is_there) {
+        let written = lines.concat().to_ascii_lowercase();
+        let names = |name: &str| written.windows(name.len()).any(|window| window == name.as_bytes());
+        assert!(is_there(coding) && (names(coding.name()) || names("*")), "{coding:?}");
+    }
+    accept::accepts_html(&headers);
 }

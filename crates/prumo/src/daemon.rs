@@ -18,7 +18,7 @@ use crate::file::{ReadError, Reading, TheFile};
 use crate::secrets::Secrets;
 use crate::site::{Parts, Site, ledger_refusal};
 use crate::state::{self, State};
-use crate::{answer, log, wire};
+use crate::{answer, log, remarks, wire};
 
 /// How long requests in flight may go on after the first signal. The longest route timeout by default is a minute;
 /// somebody who asks prumo to stop does not want to wait that long.
@@ -112,9 +112,12 @@ async fn open(
     let mut edge_settings = wire::settings_for_the_edge(config, base, state.folder())?;
     edge_settings.sticky_key = Some(state.sticky_key(clock));
     let edge = Edge::start(edge_settings, clock.clone(), &front.stage("edge"))
-        .and_then(|edge| edge.routes(wire::routes_for_the_edge(config)).map(|_| edge))
+        .and_then(|edge| edge.routes(wire::routes_for_the_edge(config, base)).map(|_| edge))
         .map_err(|error| wire::edge_refusal(&error))?;
     edge.traffic(wire::traffic_for_the_edge(config));
+    for remark in remarks::about(config, base) {
+        tracing::warn!("{remark}");
+    }
     let settings = run_settings(config, state, files_soft);
     let wiring = wire::run_wiring(&edge, secrets.clone(), clock);
     let run = Run::start(settings, ledger.clone(), clock.clone(), &back.stage("run"), wiring)

@@ -13,6 +13,7 @@ mod demo;
 mod file;
 mod log;
 mod plan;
+mod remarks;
 mod secrets;
 mod site;
 mod state;

@@ -144,12 +144,20 @@ fn route_fields(route: &Route) -> Fields {
         ("body_max", route.body_max.to_string()),
         ("headers", route.headers.as_ref().map_or_else(|| "as of the edge".to_owned(), headers::own_in_words)),
     ]);
-    let Action::Forward(forward) = &route.action;
-    fields.extend(named([
-        ("to", targets_in_words(&forward.to)),
-        ("balance", word(&forward.balance)),
-        ("timeout", show(forward.timeout)),
-    ]));
+    match &route.action {
+        Action::Forward(forward) => fields.extend(named([
+            ("to", targets_in_words(&forward.to)),
+            ("balance", word(&forward.balance)),
+            ("timeout", show(forward.timeout)),
+        ])),
+        Action::Files(files) => fields.extend(named([
+            ("files.folder", files.folder.display().to_string()),
+            ("files.index", files.index.clone()),
+            ("files.fallback", or_none(files.fallback.as_ref())),
+            ("files.precompressed", files.precompressed.to_string()),
+            ("files.cache", show(files.cache)),
+        ])),
+    }
     fields
 }
 
@@ -164,8 +172,10 @@ fn conditions_in_words(conditions: &[Condition]) -> String {
 }
 
 fn action_in_words(action: &Action) -> String {
-    let Action::Forward(forward) = action;
-    format!("to {}", targets_in_words(&forward.to))
+    match action {
+        Action::Forward(forward) => format!("to {}", targets_in_words(&forward.to)),
+        Action::Files(files) => format!("files of {}", files.folder.display()),
+    }
 }
 
 /// `api`, or `api 90, canary 10`.

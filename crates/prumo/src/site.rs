@@ -22,7 +22,7 @@ use tokio::sync::{Mutex, mpsc};
 use crate::file::{Reading, TheFile};
 use crate::secrets::Secrets;
 use crate::state::write_whole;
-use crate::{plan, wire};
+use crate::{plan, remarks, wire};
 
 /// The copy of the last file that was applied, in the state folder.
 pub(crate) const LAST_GOOD: &str = "prumo.toml.good";
@@ -379,10 +379,13 @@ impl Site {
         let base = self.parts.file.folder();
         let (certificates, client_certificates) =
             (wire::certificates_for_the_edge(&next, base), wire::client_certificates_for_the_edge(&next, base));
-        let routes = wire::routes_for_the_edge(&next);
+        let routes = wire::routes_for_the_edge(&next, base);
         let taken = self.parts.edge.reload(&certificates, &client_certificates, routes);
         taken.map_err(|error| wire::edge_refusal(&error))?;
         self.parts.edge.traffic(wire::traffic_for_the_edge(&next));
+        for remark in remarks::about(&next, base) {
+            tracing::warn!("{remark}");
+        }
         *self.applied.write().expect("no holder of this lock panics") = Arc::new(next);
         Ok(())
     }
@@ -435,7 +438,7 @@ fn overlay(running: &Config, file: &Config, chosen: &BTreeSet<String>) -> Config
 /// The route without the services that do not run yet; none if it would lead nowhere.
 fn to_running(route: &Route, running: &BTreeMap<String, Service>) -> Option<Route> {
     let mut route = route.clone();
-    let Action::Forward(forward) = &mut route.action;
+    let Action::Forward(forward) = &mut route.action else { return Some(route) };
     forward.to.retain(|target| running.contains_key(&target.service));
     let leads_somewhere = forward.to.iter().any(|target| target.weight > 0);
     leads_somewhere.then_some(route)

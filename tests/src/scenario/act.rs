@@ -85,7 +85,9 @@ impl Scene {
     }
 
     fn copy(&self, from: &str, to: &str) {
-        std::fs::copy(self.site.root().join(Path::new(from)), self.site.root().join(Path::new(to))).unwrap();
+        let to = self.site.root().join(Path::new(to));
+        std::fs::create_dir_all(to.parent().unwrap()).unwrap();
+        std::fs::copy(self.site.root().join(Path::new(from)), to).unwrap();
     }
 
     fn hold(&mut self, port: &str) {

@@ -140,6 +140,12 @@ pub(crate) fn socket(socket: &Socket, section: &Section<'_>, reader: &mut Reader
 /// Requests can come to a route, and its name tells it apart.
 pub(crate) fn route(route: &RouteTable, section: &Section<'_>, reader: &mut Reader<'_>) {
     reachable::check(route, section, reader);
+    if route.to.is_none() {
+        for key in ["balance", "retry", "hedge", "timeout"].into_iter().filter(|key| section.table.contains_key(*key)) {
+            let message = format!("`{key}` only makes sense together with `to`");
+            reader.report(section.place(key), message, "no service is asked: leave it out");
+        }
+    }
     let Some(name) = &route.name else {
         return;
     };
@@ -177,7 +183,7 @@ pub(crate) fn site(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) 
     if !reader.is_whole() {
         return;
     }
-    if reader.services().is_empty() {
+    if reader.services().is_empty() && !is_nothing_but_files(section) {
         let hint = "add one: `[service.api]`, and below it `run = \"bin/api --port $PORT\"`";
         reader.report(section.place("service"), "the file has no service, so there is nothing to run", hint);
     }
@@ -185,6 +191,12 @@ pub(crate) fn site(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) 
     edge_is_open(root, section, reader);
     client_certificates_need_tls(root, section, reader);
     admin_has_its_port(root, section, reader);
+}
+
+/// Whether some route needs no service, also one that cannot be read.
+fn is_nothing_but_files(section: &Section<'_>) -> bool {
+    let routes = section.table.get("route").and_then(|node| node.get_ref().as_array());
+    routes.into_iter().flatten().any(|route| route.get_ref().get("files").is_some())
 }
 
 fn routes_reach_listeners(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) {

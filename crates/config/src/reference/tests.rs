@@ -39,6 +39,7 @@ fn order_of_tables() {
         "service.restart",
         "route",
         "route.when",
+        "route.files",
         "route.retry",
         "route.headers",
         "certificate",

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::{RouteHeaders, kind, optional, table};
-use crate::checked::{Host, RoutePath, Targets, Text, conditions, rules};
+use super::{Files, RouteHeaders, kind, optional, table};
+use crate::checked::{FilesOrFolder, Host, RoutePath, Targets, Text, conditions, rules};
 use crate::resolved::{Balance, Condition, Hedge, PathMatch, RetryOn, Target};
 use crate::value::Size;
 
 table! {
     /// Which requests go to which service. The most exact host wins, then the longest path.
-    pub(crate) struct RouteTable as "route", "[[route]]", one of "to", check rules::route {
+    pub(crate) struct RouteTable as "route", "[[route]]", one of "to" | "files", check rules::route {
         /// A name for logs and metrics.
         name: Option<String> as Option<Text>,
             because "Without it, host and path name the route.",
@@ -32,8 +32,12 @@ table! {
             example { method = "POST" };
         /// The service that answers, or several with the share of requests that each gets.
         to: Option<Vec<Target>> as Option<Targets>,
-            because "It is required: a route leads somewhere.",
+            because "A route leads somewhere: `to` a service or to `files`.",
             example "api";
+        /// The folder whose files answer, or a table with the folder and how its files are sent.
+        files: Option<Files> as Option<FilesOrFolder>,
+            because "Pages, scripts and images need no service of their own.",
+            example "public";
         /// How a replica is chosen: "round_robin" for one after the other, "least_connections" for the least busy,
         /// "peak_ewma" for the quicker and less busy of two at random, "auto" for turns with two replicas and the last from
         /// three on. `{ hash = "header:x-user" }` sends the same key to the same replica, also "cookie:NAME", "client" or

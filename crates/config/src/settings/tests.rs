@@ -18,14 +18,16 @@ fn check(table: &TableDefinition, setting: &Setting, value: &str) {
     let service = "[service.api]\nrun = \"api\"\n";
     let health = if matches!(setting.key, "status" | "body") { "path = \"/\"\n" } else { "" };
     let text = match table.name {
-        "" if setting.key == "service" => line,
+        "" if setting.key == "service" => format!("{line}\n[[route]]\nfiles = \"public\""),
         "" => format!("{line}\n{service}"),
         "service" if setting.key == "run" => format!("[service.api]\n{line}"),
         "service" if setting.key == "group" => format!("{service}user = \"www-data\"\n{line}"),
         "service" => format!("{service}{line}"),
         "service.environment" => format!("{service}environment = {{ X = {{ {line} }} }}"),
         "service.health" => format!("{service}[service.api.health]\n{health}{line}"),
-        "route" if setting.key == "to" => format!("{service}[[route]]\n{line}"),
+        "route" if matches!(setting.key, "to" | "files") => format!("{service}[[route]]\n{line}"),
+        "route.files" if setting.key == "folder" => format!("[[route]]\n{}\n{line}", table.header),
+        "route.files" => format!("[[route]]\n{}\nfolder = \"public\"\n{line}", table.header),
         "route" => format!("{service}[[route]]\nto = \"api\"\n{line}"),
         "route.headers" => format!("{service}[[route]]\nto = \"api\"\n[route.headers]\n{line}"),
         "route.when" | "route.retry" => format!("{service}[[route]]\nto = \"api\"\n{}\n{line}", table.header),

@@ -8,6 +8,7 @@ use super::args::Common;
 use super::print::Colour;
 use super::{Console, Exit, Outcome, Printer};
 use crate::file::{ReadError, TheFile};
+use crate::remarks;
 
 /// `prumo check`
 pub(crate) fn check(common: &Common, printer: Printer) -> Outcome {
@@ -21,8 +22,12 @@ pub(crate) fn check(common: &Common, printer: Printer) -> Outcome {
         Err(error) => return Err(error.into_refusal()),
     };
     let (services, routes) = (config.services.len(), config.routes.len());
-    printer.document(&json!({ "good": true, "services": services, "routes": routes }));
+    let remarks = remarks::about(&config, file.folder());
+    printer.document(&json!({ "good": true, "services": services, "routes": routes, "warnings": remarks }));
     printer.line(format!("{} is good: {}, {}", file.shown(), count(services, "service"), count(routes, "route")));
+    for remark in &remarks {
+        printer.warn(remark);
+    }
     Ok(Exit::Done)
 }
 

@@ -97,6 +97,14 @@ impl Printer {
         drop(writeln!(std::io::stderr().lock(), "{}", text.trim_end()));
     }
 
+    /// Says on standard error what went well and may still not be meant. In JSON it is a part of the answer.
+    pub(crate) fn warn(&self, text: &str) {
+        if !self.json {
+            let text = format!("{} {}\n", self.paint(Colour::Yellow, "warning:"), printable(text));
+            drop(std::io::stderr().lock().write_all(text.as_bytes()));
+        }
+    }
+
     /// The text in a colour, where there are colours.
     pub(crate) fn paint(&self, colour: Colour, text: &str) -> String {
         if !self.colour {

@@ -58,8 +58,8 @@ pub(crate) fn traffic(config: &config::Config) -> BTreeMap<String, edge::Traffic
 }
 
 /// The routes, in the order of the file.
-pub(crate) fn routes(config: &config::Config) -> Vec<edge::Route> {
-    config.routes.iter().map(|known| route(known, &config.edge)).collect()
+pub(crate) fn routes(config: &config::Config, base: &Path) -> Vec<edge::Route> {
+    config.routes.iter().map(|known| route(known, &config.edge, base)).collect()
 }
 
 /// The certificates in files.
@@ -80,9 +80,10 @@ pub(crate) fn client_certificates(config: &config::Config, base: &Path) -> Vec<e
     config.client_certificates.iter().map(rule).collect()
 }
 
-fn route(route: &config::Route, front: &config::Edge) -> edge::Route {
+fn route(route: &config::Route, front: &config::Edge, base: &Path) -> edge::Route {
     let action = match &route.action {
         config::Action::Forward(to) => edge::Action::Forward(forward(to)),
+        config::Action::Files(from) => edge::Action::Files(files(from, base)),
     };
     edge::Route {
         host: route.host.clone(),
@@ -107,6 +108,16 @@ fn condition(condition: &config::Condition) -> edge::Condition {
         config::Wanted::Equal(text) => edge::Wanted::Equal(text.clone()),
     };
     edge::Condition { name: condition.name.clone(), wanted }
+}
+
+fn files(files: &config::Files, base: &Path) -> edge::Files {
+    edge::Files {
+        folder: base.join(&files.folder),
+        index: files.index.clone(),
+        fallback: files.fallback.clone(),
+        precompressed: files.precompressed,
+        cache: files.cache,
+    }
 }
 
 fn forward(forward: &config::Forward) -> edge::Forward {

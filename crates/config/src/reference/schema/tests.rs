@@ -8,8 +8,11 @@ fn strict() {
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(service["additionalProperties"], false);
     assert_eq!(service["required"], json!(["run"]));
-    assert_eq!(schema["properties"]["route"]["items"]["oneOf"], json!([{ "required": ["to"] }]));
-    assert_eq!(schema["required"], json!(["service"]));
+    assert_eq!(
+        schema["properties"]["route"]["items"]["oneOf"],
+        json!([{ "required": ["to"] }, { "required": ["files"] }])
+    );
+    assert_eq!(schema.get("required"), None, "a site may be nothing but files");
     let overlay = &schema["$defs"]["overlay"];
     assert_eq!(overlay["additionalProperties"], false);
     assert!(overlay["properties"]["service"]["additionalProperties"].get("required").is_none());
