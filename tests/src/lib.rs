@@ -4,6 +4,7 @@
 //! - [`load`]: requests at a fixed rate and web sockets, and an account of everything that went wrong.
 //! - [`ask`]: one HTTP request.
 //! - [`deploys`]: many deploys in a row under load, for tests and for benchmarks.
+//! - [`upgrades`]: the same for upgrades of prumo itself.
 //! - [`scenario`]: stories of the command line as text files, run by `tests/scenarios.rs`.
 //! - [`tool`]: other people's programs that judge ours.
 //! - `bin/zoo.rs`: an app that misbehaves in the way its arguments say.
@@ -27,3 +28,4 @@ pub mod scenario;
 pub mod seed;
 pub mod site;
 pub mod tool;
+pub mod upgrades;

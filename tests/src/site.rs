@@ -36,6 +36,8 @@ pub struct Site {
     edge_port: u16,
     tls_port: u16,
     admin_port: u16,
+    /// What the environment of prumo has beside the usual.
+    variables: Vec<(String, String)>,
     up: Option<Child>,
     /// Whether the last prumo was stopped in order, so that nothing of it may be left.
     orderly: bool,
@@ -64,6 +66,7 @@ impl Site {
             edge_port: port::free(),
             tls_port: port::free(),
             admin_port: port::free(),
+            variables: Vec::new(),
             up: None,
             orderly: true,
         };
@@ -132,6 +135,11 @@ impl Site {
         ]
     }
 
+    /// Puts a variable into the environment of every prumo that is started from now on.
+    pub fn variable(&mut self, name: &str, value: &str) {
+        self.variables.push((name.to_owned(), value.to_owned()));
+    }
+
     /// Starts `prumo up` and waits until its admin listener answers.
     ///
     /// # Panics
@@ -144,9 +152,29 @@ impl Site {
 
     /// Starts `prumo up` and does not wait for anything.
     pub fn start(&mut self) {
+        self.start_with(&["up"]);
+    }
+
+    /// Starts `prumo up --keep` and waits until its admin listener answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn keep(&mut self) {
+        self.start_with(&["up", "--keep"]);
+        let answers = eventually(HEALTHY_WITHIN, || self.has_ended() || ask::get(self.admin(), "/health").is_ok());
+        assert!(answers && !self.has_ended(), "prumo up --keep did not come up\n{}", self.story());
+    }
+
+    /// The process that runs the site, which is not the one that was started when that is a keeper.
+    pub fn main_pid(&self) -> Option<u32> {
+        let status: serde_json::Value = serde_json::from_str(&self.prumo(&["status", "--json"]).out).ok()?;
+        u32::try_from(status["pid"].as_u64()?).ok()
+    }
+
+    fn start_with(&mut self, arguments: &[&str]) {
         assert!(self.up.is_none(), "this site is up already");
         let log = OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
-        let child = self.command(&["up"]).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
+        let child = self.command(arguments).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
         self.up = Some(child.unwrap());
         self.orderly = false;
     }
@@ -275,7 +303,7 @@ impl Site {
         let mut command = Command::new(binaries::prumo());
         command.args(arguments).current_dir(&self.root).env_clear();
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", &self.root);
-        command.env("PRUMO_STATE", self.state());
+        command.env("PRUMO_STATE", self.state()).envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 }

@@ -7,6 +7,7 @@ mod allocator;
 mod build;
 mod deploys;
 mod idle;
+mod lives;
 mod peer;
 mod process;
 mod proxy;
@@ -27,6 +28,12 @@ pub(crate) enum Bench {
     Proxy(proxy::Arguments),
     /// Deploys in a row under open-loop load and web sockets: nothing may fail.
     Deploys(deploys::Arguments),
+    /// prumo replaced by itself in a row under open-loop load and web sockets: nothing may fail.
+    Upgrades(lives::Arguments),
+    /// The file read again in a row under the same load: nothing may fail.
+    Reloads(lives::Arguments),
+    /// A kept prumo killed in a row: how long until it answers again. A minute each, so that none is a crash loop.
+    Restarts(lives::Arguments),
     /// Memory and CPU of a demo that nobody uses, without its replicas, and the size of the binary.
     Idle,
     /// How long a clean release build takes, and how many crates it builds.
@@ -40,6 +47,9 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
     match bench {
         Bench::Proxy(arguments) => proxy::run(arguments),
         Bench::Deploys(arguments) => deploys::run(arguments),
+        Bench::Upgrades(arguments) => lives::run("upgrades", arguments),
+        Bench::Reloads(arguments) => lives::run("reloads", arguments),
+        Bench::Restarts(arguments) => lives::run("restarts", arguments),
         Bench::Idle => idle::run(),
         Bench::Build => build::run(),
         Bench::Allocator(arguments) => allocator::run(arguments),

@@ -28,6 +28,13 @@ pub enum Ask {
         /// The services; empty means every one.
         services: Vec<String>,
     },
+    /// Replace the process that runs the site by a successor.
+    Upgrade {
+        /// Its program; absent means the one that runs now, as it lies on disk.
+        program: Option<std::path::PathBuf>,
+        /// How many seconds it may take to be ready.
+        within: u64,
+    },
     /// Make an earlier release serve again.
     Rollback {
         /// The service.

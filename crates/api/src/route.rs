@@ -56,6 +56,16 @@ pub struct DeployBody {
     pub services: Vec<String>,
 }
 
+/// The successor of the process that runs the site.
+#[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct UpgradeBody {
+    /// Its program, an absolute path; absent means the one that runs now, as it lies on disk. Only over the command socket.
+    pub program: Option<std::path::PathBuf>,
+    /// How many seconds it may take to be ready; absent means 60.
+    pub within: Option<u64>,
+}
+
 /// Which release to go back to.
 #[derive(Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -161,6 +171,19 @@ pub static ROUTES: &[Route] = &[
         body: Some(of::<DeployBody>),
         answer: Shape::Events,
         read: |request| Ok(Ask::Deploy { services: request.body::<DeployBody>()?.services }),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/upgrade",
+        access: ADMIN,
+        summary: "Replace the process that runs the site by a successor, without losing a request.",
+        query: &[],
+        body: Some(of::<UpgradeBody>),
+        answer: Shape::Events,
+        read: |request| {
+            let body = request.body::<UpgradeBody>()?;
+            Ok(Ask::Upgrade { program: body.program, within: body.within.unwrap_or(60).clamp(1, 600) })
+        },
     },
     Route {
         method: "POST",

@@ -15,7 +15,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use prumo_clock::Clock;
-use prumo_drain::{Stage, Stopping};
+use prumo_drain::{Stage, Stopping, Task};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
@@ -42,6 +42,13 @@ pub struct Caller {
     pub name: String,
     /// What they may do; nothing when they showed no token.
     pub role: Option<Role>,
+}
+
+impl Caller {
+    /// Whether they came over the command socket without a token: somebody who is on this machine as its owner.
+    pub fn is_owner(&self) -> bool {
+        self.role == Some(Role::Admin) && self.name.starts_with("user ")
+    }
 }
 
 /// The function that answers. The binary hands it in.
@@ -114,8 +121,8 @@ impl Door {
         Door { tokens, metrics_open, answering, clock }
     }
 
-    /// Serves a listener until the stage stops.
-    pub fn serve(&self, listener: Listener, stage: &Stage) {
+    /// Serves a listener until the stage stops, or until the task is aborted: connections then go on.
+    pub fn serve(&self, listener: Listener, stage: &Stage) -> Task {
         let (door, stage_of_connections) = (self.clone(), stage.clone());
         // One for each: whoever crowds the admin listener must not lock the owner's command line out.
         let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
@@ -136,7 +143,7 @@ impl Door {
                     Err(error) => door.pause(listener.name(), &error).await,
                 }
             }
-        });
+        })
     }
 
     async fn pause(&self, listener: &str, error: &std::io::Error) {

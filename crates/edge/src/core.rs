@@ -4,7 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -15,7 +15,7 @@ use rustls::ServerConfig;
 use tokio::sync::Notify;
 
 use crate::access_log::{Lines, Mailbox};
-use crate::client::Pace;
+use crate::client::{Client, Pace, Phase};
 use crate::deadline::{Deadlines, SWEEP_EVERY};
 use crate::files::Shelf;
 use crate::files::readers::Readers;
@@ -39,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) sticky_key: [u8; 32],
     /// The same by address.
     pub(crate) crowd: Crowd,
+    /// Whether idle connections outlive a stop until their next request or their own timeout.
+    pub(crate) keeps_idle: AtomicBool,
     /// The listening sockets once more, to hand them to a successor. Closed when a core stops accepting.
     pub(crate) handover: Mutex<Vec<ListeningSocket>>,
     /// Requests that no route takes.
@@ -288,6 +290,12 @@ impl Core {
         self.counts().connections.add(1);
         self.counts().connections_open.add(1);
         Some(OpenConnection { core: Rc::clone(self), cells: None })
+    }
+
+    /// Whether a connection between two requests stays open although the core stops: a client that is just sending its
+    /// next one would find it closed.
+    pub(crate) fn awaits_next(&self, client: &Client) -> bool {
+        self.shared.keeps_idle.load(Ordering::Relaxed) && matches!(client.pace.phase(), Phase::Waiting | Phase::Head)
     }
 
     fn open_connections(&self) -> u64 {

@@ -4,7 +4,7 @@ mod certificates;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -111,6 +111,7 @@ impl Edge {
             cores: (0..cores).map(|_| Apart(CoreShare::default())).collect(),
             connections: AtomicU32::new(0),
             crowd,
+            keeps_idle: AtomicBool::new(false),
             handover: Mutex::new(handover),
             unrouted: Arc::new(RouteCells::new("", "", cores)),
             sticky_key: settings.sticky_key.unwrap_or_else(|| fresh_key(&clock)),
@@ -205,6 +206,19 @@ impl Edge {
             let requests = cells.total_requests();
             InFlight { requests, tunnels: cells.total_tunnels() }
         })
+    }
+
+    /// What every upstream that is busy is busy with.
+    pub fn busy(&self) -> BTreeMap<String, InFlight> {
+        let ids: Vec<String> = self.registry().upstreams.keys().cloned().collect();
+        let counted = ids.into_iter().map(|id| (id.clone(), self.in_flight(&id)));
+        counted.filter(|(_, count)| *count != InFlight::default()).collect()
+    }
+
+    /// Says whether connections that wait for their next request stay open when the edge stops. A successor accepts new
+    /// ones meanwhile; these get one more answer, which says that it is the last.
+    pub fn keep_idle(&self, keep: bool) {
+        self.inner.shared.keeps_idle.store(keep, Ordering::Relaxed);
     }
 
     /// Whether nothing picks the upstream any more once `generation`, which no longer has it, is everywhere; and what

@@ -135,7 +135,7 @@ async fn serve_h1(core: Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) {
     let mut is_closing = false;
     let ended = std::future::poll_fn(|cx| {
         client.pace.deadline.wakes(cx.waker());
-        if !is_closing && core.stopping.is_stopping() {
+        if !is_closing && core.stopping.is_stopping() && !core.awaits_next(&client) {
             is_closing = true;
             Pin::new(&mut connection).graceful_shutdown();
             // hyper would still wait for a first request.

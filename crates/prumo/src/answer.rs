@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prumo_api::ask::{
     AuditEntries, AuditEntry, ExecEnvironment, Finished, HealthReport, HealthWord, LogLine, SecretNames, TokenList,
@@ -39,6 +40,14 @@ async fn answer(site: &Arc<Site>, ask: Ask, caller: Caller) -> Result<Reply, Ref
         Ask::Plan => Ok(Reply::document(&site.plan()?)),
         Ask::Deploy { services } => {
             Ok(changing(site, move |site, steps| async move { site.deploy(&services, &actor, steps).await }))
+        }
+        Ask::Upgrade { program: Some(_), .. } if !caller.is_owner() => {
+            Err(Refusal::new(RefusalKind::Forbidden, "a program is chosen on the machine itself, not over the network")
+                .hint("put it in the place of the present one and leave `program` out"))
+        }
+        Ask::Upgrade { program, within } => {
+            let within = Duration::from_secs(within);
+            Ok(changing(site, move |site, _| async move { site.upgrade(program, within, &actor).await }))
         }
         Ask::Rollback { service, to } => {
             Ok(changing(site, move |site, steps| async move { site.rollback(&service, to, &actor, steps).await }))

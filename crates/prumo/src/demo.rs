@@ -35,11 +35,12 @@ pub(crate) async fn run(arguments: &DemoArguments, printer: Printer, clock: Cloc
     let file = folder.join("prumo.toml");
     refuse_others(&folder, &file)?;
     std::fs::write(&file, site_text(&program, arguments)).map_err(|error| cannot(&file, &error))?;
-    let options = Options { file: TheFile::new(&file, None), state: folder.clone(), quiet: true };
+    let options =
+        Options { file: TheFile::new(&file, None), state: folder.clone(), quiet: true, arguments: Vec::new() };
 
     printer
         .line(format!("prumo demo: {} behind the edge …", crate::cli::count(arguments.replicas as usize, "replica")));
-    let daemon = Box::pin(daemon::start(&options, printer, clock.clone())).await?;
+    let mut daemon = Box::pin(daemon::start(&options, printer, clock.clone())).await?;
     let first_look = tokio::select! {
         healthy = wait_until_healthy(&daemon, &clock) => healthy,
         _ = signals.next() => return Box::pin(daemon.stop(&mut signals)).await,
@@ -53,7 +54,7 @@ pub(crate) async fn run(arguments: &DemoArguments, printer: Printer, clock: Cloc
             folder.display()
         ));
     }
-    daemon.live(&mut signals).await;
+    Box::pin(daemon.live(&mut signals)).await;
     printer.line("stopping …");
     let outcome = Box::pin(daemon.stop(&mut signals)).await;
     // A folder that the demo chose is the demo's to remove; one that somebody named is theirs.

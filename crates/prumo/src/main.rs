@@ -11,12 +11,15 @@ mod cli;
 mod daemon;
 mod demo;
 mod file;
+mod handover;
+mod keep;
 mod log;
 mod plan;
 mod remarks;
 mod secrets;
 mod site;
 mod state;
+mod upgrade;
 mod wire;
 
 #[cfg(feature = "alloc-mimalloc")]

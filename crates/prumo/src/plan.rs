@@ -205,6 +205,7 @@ fn edge_fields(edge: &Edge) -> Fields {
         ("idle_timeout", show(edge.idle_timeout)),
         ("body_timeout", show(edge.body_timeout)),
         ("connections_max", edge.connections_max.to_string()),
+        ("upgrade_deadline", show(edge.upgrade_deadline)),
         ("connections_per_ip_max", edge.connections_per_ip_max.to_string()),
         ("access_log", edge.access_log.as_ref().map_or_else(|| "off".to_owned(), access_log_in_words)),
         ("trace", edge.trace.as_ref().map_or_else(|| "off".to_owned(), trace_in_words)),

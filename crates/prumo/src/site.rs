@@ -17,11 +17,12 @@ use prumo_drain::Stage;
 use prumo_edge::Edge;
 use prumo_ledger::{Entry, Ledger, LedgerError};
 use prumo_run::{Adopted, Adoption, DeployError, Fault, Run, Step};
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::file::{Reading, TheFile};
 use crate::secrets::Secrets;
 use crate::state::write_whole;
+use crate::upgrade::Wish;
 use crate::{plan, remarks, wire};
 
 /// The copy of the last file that was applied, in the state folder.
@@ -41,6 +42,8 @@ pub(crate) struct Parts {
     pub tokens: Tokens,
     /// The stage of what is started for those who ask.
     pub tasks: Stage,
+    /// Takes the wish for a successor to whoever owns this process.
+    pub upgrades: mpsc::Sender<Wish>,
 }
 
 /// A site that runs.
@@ -122,9 +125,36 @@ impl Site {
         });
     }
 
+    /// Keeps the file of the start as the last good one.
+    pub(crate) fn keep_first_as_good(&self) {
+        self.keep_as_good(&self.first_text);
+    }
+
+    /// What runs, to open the same site again.
+    pub(crate) fn reading(&self) -> Reading {
+        Reading { config: Config::clone(&self.config()), text: self.first_text.clone() }
+    }
+
+    /// Replaces this process by a successor.
+    pub(crate) async fn upgrade(
+        &self,
+        program: Option<PathBuf>,
+        within: Duration,
+        actor: &str,
+    ) -> Result<Finished, Refusal> {
+        let _turn = self.turn()?;
+        let shown = program.as_ref().map(|program| program.display().to_string()).unwrap_or_default();
+        self.record(actor, "upgrade", "prumo", &shown).await?;
+        let (reply, answer) = oneshot::channel();
+        let gone =
+            || Refusal::new(RefusalKind::Refused, "prumo is stopping").hint("start it again with the new program");
+        self.parts.upgrades.send(Wish { program, within, reply }).await.map_err(|_| gone())?;
+        let message = answer.await.map_err(|_| gone())??;
+        Ok(status::said(message))
+    }
+
     /// Takes over what an earlier run left, and starts or deploys what is missing.
     pub(crate) fn adopt(self: &Arc<Self>) {
-        self.keep_as_good(&self.first_text);
         let site = self.clone();
         self.spawn("adoption", async move {
             // Nobody else may change anything before it is clear what there is.

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{ErrorKind, Read, Seek, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,6 +61,23 @@ impl State {
         Ok(state)
     }
 
+    /// Holds the folder by the lock that a predecessor holds, which it has handed over.
+    pub(crate) fn hold_together(folder: &Path, lock: File) -> State {
+        State { folder: folder.to_owned(), lock, crashed_before: false }
+    }
+
+    /// The lock, for a successor.
+    pub(crate) fn lock(&self) -> &File {
+        &self.lock
+    }
+
+    /// Says that this process is the one that holds the folder.
+    pub(crate) fn sign(&self) {
+        if let Err(error) = self.write_lock(&format!("{}\n", std::process::id())) {
+            tracing::warn!(%error, "the state folder does not say who holds it");
+        }
+    }
+
     /// Lays the ballast, where there is room for it.
     pub(crate) fn lay_ballast(&self) {
         let path = self.path("ballast");
@@ -109,7 +126,7 @@ impl State {
     }
 
     /// Listens on the command socket. The path goes through the folder, because a socket's own path may have 107 bytes at most.
-    pub(crate) fn listen(&self) -> Result<tokio::net::UnixListener, Refusal> {
+    pub(crate) fn listen(&self) -> Result<OwnedFd, Refusal> {
         let folder = self.path("run");
         let bind = || {
             let handle = File::open(&folder)?;
@@ -118,9 +135,10 @@ impl State {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
                 _ => {}
             }
-            let listener = tokio::net::UnixListener::bind(&path)?;
+            let listener = std::os::unix::net::UnixListener::bind(&path)?;
+            listener.set_nonblocking(true)?;
             std::fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-            Ok(listener)
+            Ok(listener.into())
         };
         bind().map_err(|error| cannot(&folder, &error))
     }

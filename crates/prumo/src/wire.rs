@@ -16,6 +16,7 @@
 mod front;
 mod services;
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub(crate) use front::{
     routes as routes_for_the_edge, settings as settings_for_the_edge, traffic as traffic_for_the_edge,
 };
 
+use crate::handover::elders::Elders;
+use crate::handover::{Known, Place};
 use crate::secrets::Secrets;
 
 /// The tables of the ledger, declared by their owners.
@@ -45,22 +48,44 @@ pub(crate) fn services_for_run(config: &Config, base: &Path) -> Vec<ServiceSpec>
 }
 
 /// What run needs from the others.
-pub(crate) fn run_wiring(edge: &Edge, secrets: Secrets, clock: &Clock) -> Wiring {
+pub(crate) fn run_wiring(edge: &Edge, elders: &Elders, secrets: Secrets, clock: &Clock) -> Wiring {
     Wiring {
-        publish: replicas_become_upstreams(edge),
-        traffic: traffic_tells_run(edge),
+        publish: replicas_become_upstreams(edge, elders),
+        traffic: traffic_tells_run(edge, elders),
         secrets: secrets_reach_replicas(secrets, clock),
     }
 }
 
-/// Run's healthy replicas become the edge's upstreams.
-fn replicas_become_upstreams(edge: &Edge) -> prumo_run::Publish {
-    let edge = edge.clone();
+/// Run's healthy replicas become the edge's upstreams, also in processes that still finish their requests.
+fn replicas_become_upstreams(edge: &Edge, elders: &Elders) -> prumo_run::Publish {
+    let (edge, elders) = (edge.clone(), elders.clone());
     Arc::new(move |endpoints| {
         let upstreams =
             endpoints.iter().map(|(service, replicas)| (service.clone(), replicas.iter().map(upstream).collect()));
-        edge.upstreams(upstreams.collect())
+        let upstreams: BTreeMap<String, Vec<Upstream>> = upstreams.collect();
+        let generation = edge.upstreams(upstreams.clone());
+        elders.publish(generation, upstreams);
+        generation
     })
+}
+
+/// An upstream, for another process of prumo.
+pub(crate) fn known(upstream: &Upstream) -> Known {
+    let place = match &upstream.address {
+        prumo_edge::Address::Tcp(address) => Place::Tcp(*address),
+        prumo_edge::Address::Unix(path) => Place::Unix(path.clone()),
+    };
+    Known { id: upstream.id.clone(), place, h2: upstream.protocol == prumo_edge::Protocol::H2 }
+}
+
+/// The same from another process.
+pub(crate) fn known_upstream(known: Known) -> Upstream {
+    let address = match known.place {
+        Place::Tcp(address) => prumo_edge::Address::Tcp(address),
+        Place::Unix(path) => prumo_edge::Address::Unix(path),
+    };
+    let protocol = if known.h2 { prumo_edge::Protocol::H2 } else { prumo_edge::Protocol::H1 };
+    Upstream { protocol, ..Upstream::new(known.id, address) }
 }
 
 fn upstream(endpoint: &prumo_run::Endpoint) -> Upstream {
@@ -76,11 +101,16 @@ fn upstream(endpoint: &prumo_run::Endpoint) -> Upstream {
 }
 
 /// The edge's requests in flight tell run when a replica is drained.
-fn traffic_tells_run(edge: &Edge) -> prumo_run::Traffic {
-    let edge = edge.clone();
+fn traffic_tells_run(edge: &Edge, elders: &Elders) -> prumo_run::Traffic {
+    let (edge, elders) = (edge.clone(), elders.clone());
     Arc::new(move |replica, generation| {
         let (settled, count) = edge.drained(replica, generation);
-        InFlight { settled, requests: count.requests, tunnels: count.tunnels }
+        let (elders_settled, theirs) = elders.drained(replica, generation);
+        InFlight {
+            settled: settled && elders_settled,
+            requests: count.requests + theirs.requests,
+            tunnels: count.tunnels + theirs.tunnels,
+        }
     })
 }
 

@@ -4,6 +4,7 @@
 //! its environment, and where the machine allows it the tree has control groups of its own. Each of the three finds
 //! members that the other two miss. Replicas outlive prumo on purpose and are found again by the same three.
 
+pub mod own;
 pub mod process;
 pub mod secret;
 

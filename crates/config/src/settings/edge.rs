@@ -77,6 +77,10 @@ table! {
         connections_per_ip_max: u32 = 1000, from 1 to 10000000,
             because "A tenth of `connections_max`: nobody can take all of it alone, and an office behind one address is no attack.",
             example 200;
+        /// How long requests and web sockets of the process before may go on after `prumo upgrade`.
+        upgrade_deadline: Duration = "1h", from "1s" to "7d",
+            because "Long enough that nearly every web socket ends by itself, short enough that an old program does not run for ever.",
+            example "10m";
         /// The access log: `false` for none, or a table of how it is written and kept.
         access_log: Option<AccessLog> as Switch<AccessLog> = true,
             because "The first question after a fault is who asked for what.",

@@ -1,5 +1,6 @@
 //! The words of the command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -53,6 +54,25 @@ pub(crate) struct Common {
     pub quiet: bool,
 }
 
+impl Common {
+    /// The same for another prumo, whatever its working folder and environment are.
+    pub(crate) fn for_another(&self) -> Vec<OsString> {
+        let state = crate::state::locate(self.state.as_deref(), &self.file);
+        let mut arguments: Vec<OsString> = vec!["--file".into(), crate::state::absolute(&self.file).into()];
+        arguments.extend(["--state".into(), state.into()]);
+        if let Some(overlay) = &self.env {
+            arguments.extend(["--env".into(), overlay.into()]);
+        }
+        if self.quiet {
+            arguments.push("--quiet".into());
+        }
+        if self.json {
+            arguments.push("--json".into());
+        }
+        arguments
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Run the site: edge, replicas and admin listener, in the foreground
@@ -60,8 +80,31 @@ pub(crate) enum Command {
     /// Replicas of an earlier run that still live are adopted, not restarted. Ctrl-C or SIGTERM finishes what is in
     /// flight and stops everything; a second one means now. SIGHUP reads the file again and applies its routes and
     /// certificates.
-    #[command(after_help = "Example:\n  prumo up --env staging")]
-    Up,
+    #[command(after_help = "Examples:\n  prumo up --env staging\n  prumo up --keep")]
+    Up {
+        /// Start prumo again when it ends unasked, holding its listening sockets meanwhile
+        ///
+        /// The keeper is a process of its own, which does nothing else. It passes signals on and ends with the exit code
+        /// of prumo when that stops in order or cannot start.
+        #[arg(long)]
+        keep: bool,
+        /// Take over from whoever is at the other end of the standard input
+        #[arg(long, hide = true, conflicts_with = "keep")]
+        inherit: bool,
+    },
+    /// Replace the running prumo by another program, or by the same one anew, without losing a request
+    ///
+    /// The successor takes over the listening sockets and the replicas; the process before finishes its requests and web
+    /// sockets. When the successor does not come up nothing has changed. Needs systemd with `Type=notify`, or
+    /// `prumo up --keep`: something must go on when the process ends that was started.
+    #[command(after_help = "Examples:\n  prumo upgrade\n  prumo upgrade ./prumo-0.2.0")]
+    Upgrade {
+        /// The program; the present one, as it lies on disk, when absent
+        program: Option<PathBuf>,
+        /// How many seconds it may take to be ready
+        #[arg(long, value_name = "SECONDS", default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
+        within: u64,
+    },
     /// Run a demo site of three replicas on ports 8080 and 8443
     ///
     /// Everything it needs is in the binary. It prints what to try, and leaves on Ctrl-C with everything stopped.

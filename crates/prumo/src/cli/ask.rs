@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use prumo_api::ask::{AuditEntries, AuditEntry, AuditVerdict, LogLine, NewToken, TokenList};
 use prumo_api::client::Events;
-use prumo_api::route::{DeployBody, RollbackBody, ScaleBody, TokenBody, encode};
+use prumo_api::route::{DeployBody, RollbackBody, ScaleBody, TokenBody, UpgradeBody, encode};
 use prumo_api::{Event, Refusal, RefusalKind, Role};
 use serde::Serialize;
 
@@ -20,6 +20,10 @@ const LOOK_FOR_READER: Duration = Duration::from_secs(1);
 pub(crate) async fn carry_out(console: &Console, command: Command) -> Outcome {
     match command {
         Command::Deploy { services } => change(console, "/api/v1/deploys", &DeployBody { services }).await,
+        Command::Upgrade { program, within } => {
+            let program = program.as_deref().map(crate::state::absolute);
+            change(console, "/api/v1/upgrade", &UpgradeBody { program, within: Some(within) }).await
+        }
         Command::Rollback { service, to } => {
             change(console, &of_service(&service, "rollback"), &RollbackBody { to }).await
         }

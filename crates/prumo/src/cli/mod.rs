@@ -23,7 +23,7 @@ use prumo_api::{Refusal, RefusalKind};
 use prumo_clock::Clock;
 use prumo_drain::{Drain, Stage};
 
-use crate::{daemon, demo, state};
+use crate::{daemon, demo, keep, state};
 use args::{AuditAction, Command, CommandLine};
 pub(crate) use args::{Common, Demo as DemoArguments};
 pub(crate) use exit::Exit;
@@ -67,7 +67,13 @@ fn carry_out(line: CommandLine, printer: Printer) -> Outcome {
 async fn asynchronous(common: Common, command: Command, printer: Printer, clock: Clock, drain: Drain) -> Outcome {
     let console = Console { common, printer, clock, stage: drain.stage("command") };
     match command {
-        Command::Up => daemon::up(&daemon::Options::from_common(&console.common), printer, console.clock).await,
+        Command::Up { keep: true, .. } => {
+            Box::pin(keep::keep(&daemon::Options::from_common(&console.common), console.clock)).await
+        }
+        Command::Up { inherit, .. } => {
+            let options = daemon::Options::from_common(&console.common);
+            Box::pin(daemon::up(options, inherit, printer, console.clock)).await
+        }
         Command::Demo(options) => demo::run(&options, printer, console.clock).await,
         Command::Plan => file::plan(&console).await,
         Command::Status { service, short } => status::status(&console, service.as_deref(), short).await,

@@ -1,0 +1,321 @@
+//! `prumo upgrade`: this process starts its successor, hands it everything, and finishes what it has begun.
+//!
+//! Until `Yours` is sent nothing has changed; after it the successor supervises, or has failed and is dead, and this
+//! process takes back what it had given. `docs/decisions/0013-own-upgrade.md` tells why in this order.
+
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::mem;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::sync::Arc;
+use std::time::Duration;
+
+use prumo_api::{Refusal, RefusalKind};
+use prumo_clock::Clock;
+use prumo_drain::{Drain, Signal, Signals};
+use prumo_run::driver::own;
+use tokio::sync::oneshot;
+
+use crate::cli::{Exit, Outcome};
+use crate::daemon::{BACK_STOPS_WITHIN, Daemon, FRONT_STOPS_WITHIN, House, furnish};
+use crate::handover::elders::{Elders, serve_as_elder};
+use crate::handover::{Line, Message, Origin, notify};
+use crate::state::State;
+
+/// How many of a failed successor's last lines are shown.
+const LINES_SHOWN: usize = 20;
+
+/// How often the site is opened again after a successor failed, before a person is needed.
+const TAKE_BACK_TRIES: u32 = 20;
+const TAKE_BACK_PAUSE: Duration = Duration::from_millis(250);
+
+/// How long the answer to `prumo upgrade` may take to be told.
+const TOLD_WITHIN: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// A wish for a successor.
+pub(crate) struct Wish {
+    /// Its program; the present one when absent.
+    pub program: Option<PathBuf>,
+    /// How long it may take to be ready.
+    pub within: Duration,
+    /// Told how it ended.
+    pub reply: oneshot::Sender<Result<String, Refusal>>,
+}
+
+/// A process that is to become the successor.
+struct Successor {
+    program: PathBuf,
+    child: Child,
+    line: Line,
+    log: PathBuf,
+    clock: Clock,
+}
+
+impl Daemon {
+    /// Makes a successor run the site, or says why not; then everything is as before.
+    pub(crate) async fn hand_over(&mut self, wish: Wish) {
+        let Wish { program, within, reply } = wish;
+        let outcome = Box::pin(self.try_hand_over(program, within)).await;
+        let told = outcome.map(|(heir, message)| {
+            tracing::info!("{message}");
+            self.heir = Some(heir);
+            message
+        });
+        if let Err(refusal) = &told {
+            tracing::error!(why = refusal.message, "no successor");
+        }
+        drop(reply.send(told));
+    }
+
+    async fn try_hand_over(&mut self, program: Option<PathBuf>, within: Duration) -> Result<(Line, String), Refusal> {
+        if self.house.keeper.is_none() && !notify::is_watched() {
+            return Err(Refusal::new(
+                RefusalKind::Refused,
+                "nobody would go on when this process ends: it was started by hand",
+            )
+            .hint("start it with `prumo up --keep`, or by systemd with `Type=notify`"));
+        }
+        let program = program.map_or_else(own::program, Ok).map_err(|error| failed(format!("no program: {error}")))?;
+        let clock = self.house.clock.clone();
+        let deadline = clock.now() + within;
+        let mut successor = Successor::start(&self.house, &program)?;
+        let prepared = clock.timeout(within, successor.prepare(&self.house)).await;
+        if let Err(why) = prepared.unwrap_or(Err(None)) {
+            return Err(successor.give_up(why).await);
+        }
+        // From here on questions wait in the queues, and replicas run unsupervised, until the successor is there.
+        self.accepting.iter().for_each(prumo_drain::Task::abort);
+        self.back.stop(BACK_STOPS_WITHIN).await;
+        Elders::pause(mem::replace(&mut self.house.hearing, Drain::new(clock.clone()))).await;
+        let left = deadline.max(clock.now() + Duration::from_secs(1)).since(clock.now());
+        match clock.timeout(left, successor.succeed()).await.unwrap_or(Err(None)) {
+            Ok(version) => {
+                let pid = successor.child.id();
+                notify::tell(&format!("MAINPID={pid}\nREADY=1"));
+                self.house.elders.forget();
+                self.house.keeper = None;
+                let message = format!("prumo {version} (pid {pid}) runs the site now");
+                Ok((successor.line, message))
+            }
+            Err(why) => {
+                let refusal = successor.give_up(why).await;
+                Box::pin(self.take_back()).await;
+                Err(refusal)
+            }
+        }
+    }
+
+    /// Opens what was closed for a successor that failed.
+    async fn take_back(&mut self) {
+        let stage = self.house.hearing.stage("elders");
+        self.house.elders.listen(&stage);
+        for _ in 0..TAKE_BACK_TRIES {
+            match Box::pin(furnish(&self.house, self.site.reading())).await {
+                Ok(rooms) => {
+                    let former = mem::replace(&mut self.desk, rooms.desk);
+                    let clock = self.house.clock.clone();
+                    let stage = self.desk.stage("former desk");
+                    stage.spawn("former desk", async move { close_desk(former, &clock).await });
+                    (self.site, self.accepting, self.back) = (rooms.site, rooms.accepting, rooms.back);
+                    self.house.tell_keeper().await;
+                    return tracing::info!("what was handed over is taken back");
+                }
+                Err(refusal) => tracing::error!(why = refusal.message, "site not opened again yet"),
+            }
+            self.house.clock.sleep(TAKE_BACK_PAUSE).await;
+        }
+        tracing::error!("replicas run and are routed to, but nobody supervises them: restart prumo");
+    }
+
+    /// Finishes what was begun, now that a successor runs the site.
+    pub(crate) async fn finish(self, heir: Line, signals: &mut Signals) -> Outcome {
+        let Daemon { site, house, desk, .. } = self;
+        let House { edge, front, clock, state, admin, command, .. } = house;
+        // The successor holds all of these.
+        drop::<(State, OwnedFd, OwnedFd)>((state, admin, command));
+        edge.keep_idle(true);
+        let hurry = front.hurry();
+        let closing = async {
+            let ((), report) = tokio::join!(close_desk(desk, &clock), front.stop(site.config().edge.upgrade_deadline));
+            report
+        };
+        let hurried = async {
+            tokio::select! {
+                () = serve_as_elder(&heir, &edge, &clock) => {}
+                () = async { while signals.next().await != Signal::Stop {} } => {}
+            }
+            hurry.now();
+            std::future::pending::<()>().await;
+        };
+        let report = tokio::select! {
+            report = closing => report,
+            () = hurried => unreachable!("never ends by itself"),
+        };
+        if report.is_clean() {
+            tracing::info!("everything is finished, the successor goes on alone");
+        } else {
+            tracing::warn!(%report, "not everything ended in time");
+        }
+        Ok(Exit::Done)
+    }
+}
+
+/// Stops a desk once it has told how its last change went.
+async fn close_desk(desk: Drain, clock: &Clock) {
+    let deadline = clock.now() + TOLD_WITHIN;
+    let is_telling = || desk.stages().iter().any(|stage| stage.tasks().iter().any(|(name, _)| name == "change"));
+    while is_telling() && clock.now() < deadline {
+        clock.sleep(LOOK_EVERY).await;
+    }
+    desk.stop(FRONT_STOPS_WITHIN).await;
+}
+
+/// Why a successor did not come up, when it could say so.
+type Why = Option<Refusal>;
+
+impl Successor {
+    fn start(house: &House, program: &Path) -> Result<Successor, Refusal> {
+        let log = house.state.path("run").join("upgrade.log");
+        let start = || {
+            let (line, theirs) = Line::pair()?;
+            let errors = File::create(&log)?;
+            let mut arguments = vec!["up".into(), "--inherit".into()];
+            arguments.extend(house.options.arguments.iter().cloned());
+            let child = own::start(program, &arguments, theirs, Some(errors))?;
+            Ok((line, child))
+        };
+        let (line, child) = start().map_err(|error: io::Error| {
+            failed(format!("{} cannot be started, and nothing has changed: {error}", program.display()))
+                .hint("name a program of prumo: `prumo upgrade ./prumo-new`")
+        })?;
+        Ok(Successor { program: program.to_owned(), child, line, log, clock: house.clock.clone() })
+    }
+
+    /// Gives it everything, and waits until it could begin.
+    async fn prepare(&mut self, house: &House) -> Result<(), Why> {
+        self.give(house).await.map_err(|error| self.lost(&error))?;
+        match self.line.next().await {
+            Ok(Some((Message::Prepared, _))) => Ok(()),
+            other => Err(self.reason(other.map(|heard| heard.map(|(message, _)| message)))),
+        }
+    }
+
+    async fn give(&self, house: &House) -> io::Result<()> {
+        let line = &self.line;
+        line.send_with(&Message::Lock, house.state.lock()).await?;
+        house.send_sockets(line).await?;
+        if let Some(keeper) = &house.keeper {
+            line.send_with(&Message::Keeper, keeper.duplicate()?).await?;
+        }
+        for elder in house.elders.lines()? {
+            line.send_with(&Message::Elder, elder).await?;
+        }
+        line.send_with(&Message::ErrorOutput, io::stderr().as_fd()).await?;
+        line.send(&Message::Begin { origin: Origin::Predecessor }).await
+    }
+
+    /// Tells it that it is its turn, and waits until it serves.
+    async fn succeed(&mut self) -> Result<String, Why> {
+        self.line.send(&Message::Yours).await.map_err(|error| self.lost(&error))?;
+        match self.line.next().await {
+            Ok(Some((Message::Serving { version }, _))) => Ok(version),
+            other => Err(self.reason(other.map(|heard| heard.map(|(message, _)| message)))),
+        }
+    }
+
+    fn reason(&self, heard: io::Result<Option<Message>>) -> Why {
+        match heard {
+            Ok(Some(Message::Failed { message, hint })) => Some(Refusal { kind: RefusalKind::Failed, message, hint }),
+            Ok(Some(_)) => Some(failed("it speaks another language than this prumo".to_owned())),
+            Ok(None) => Some(failed(String::new())),
+            Err(error) => self.lost(&error),
+        }
+    }
+
+    fn lost(&self, error: &io::Error) -> Why {
+        tracing::debug!(%error, "line to the successor broken");
+        Some(failed(String::new()))
+    }
+
+    /// Ends it for certain, and says what is known of its failure.
+    async fn give_up(mut self, why: Why) -> Refusal {
+        let in_time = why.is_some();
+        let said = why.filter(|refusal| !refusal.message.is_empty());
+        let ended = if in_time && said.is_none() { self.wait_a_little().await } else { None };
+        // Dead before anything is taken back: there must never be two.
+        drop(self.child.kill());
+        drop(self.child.wait());
+        let program = self.program.display();
+        let because = match (&said, ended) {
+            (Some(refusal), _) => refusal.message.clone(),
+            (None, Some(status)) => format!("it ended before it was ready ({status})"),
+            (None, None) if in_time => "it hung up before it was ready".to_owned(),
+            (None, None) => "it was not ready in time".to_owned(),
+        };
+        let mut message = format!("the successor {program} did not come up, and nothing has changed: {because}");
+        let lines = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = lines.lines().collect();
+        if said.is_none() && !lines.is_empty() {
+            message.push_str("\n\nits last lines:");
+            for line in &lines[lines.len().saturating_sub(LINES_SHOWN)..] {
+                message.push_str(&format!("\n  | {line}"));
+            }
+        }
+        let hint = said.and_then(|refusal| refusal.hint);
+        failed(message)
+            .hint(hint.unwrap_or_else(|| "this prumo goes on as before; correct it and try again".to_owned()))
+    }
+
+    /// It hung up, so it is ending; its status says more than that.
+    async fn wait_a_little(&mut self) -> Option<std::process::ExitStatus> {
+        for _ in 0..100 {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Some(status);
+            }
+            self.clock.sleep(LOOK_EVERY).await;
+        }
+        None
+    }
+}
+
+/// In the successor: says that it could begin, and waits for its turn.
+pub(crate) async fn await_turn(line: &Line) -> Result<(), Refusal> {
+    let waited = async {
+        line.send(&Message::Prepared).await?;
+        line.next().await
+    };
+    match waited.await {
+        Ok(Some((Message::Yours, _))) => Ok(()),
+        _ => Err(failed("the prumo before ended before it was this one's turn".to_owned())),
+    }
+}
+
+/// In the successor: says why it cannot.
+pub(crate) async fn say_why(line: &Line, refusal: Refusal) -> Refusal {
+    let message = Message::Failed { message: refusal.message.clone(), hint: refusal.hint.clone() };
+    if let Err(error) = line.send(&message).await {
+        tracing::debug!(%error, "the prumo before was not told");
+    }
+    refusal
+}
+
+/// In the successor: says that it serves. Its log goes where the one before wrote its own from now on.
+pub(crate) async fn take_over(house: &House, line: &Arc<Line>, error_output: Option<OwnedFd>) {
+    house.state.sign();
+    let version = env!("CARGO_PKG_VERSION").to_owned();
+    if let Err(error) = line.send(&Message::Serving { version }).await {
+        tracing::warn!(%error, "the prumo before has gone without waiting for this one");
+    }
+    let Some(error_output) = error_output else { return };
+    let so_far = std::fs::read(house.state.path("run").join("upgrade.log")).unwrap_or_default();
+    if rustix::stdio::dup2_stderr(error_output).is_ok() {
+        drop(io::stderr().lock().write_all(&so_far));
+    }
+}
+
+fn failed(message: String) -> Refusal {
+    Refusal::new(RefusalKind::Failed, message)
+}

@@ -1,0 +1,192 @@
+//! prumo is replaced by itself while it works, and by things that are no prumo; and it is killed while it is replaced.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "the killer chooses real moments in real time"
+)]
+
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use prumo_tests::process::{self, Signal, eventually};
+use prumo_tests::seed::{Chance, seed};
+use prumo_tests::site::{ServiceStatus, Site, file, finish};
+use prumo_tests::upgrades::Upgrades;
+
+/// After a kill prumo answers again within this time; what it takes is told by `cargo xtask bench restarts`.
+const BACK_WITHIN: Duration = Duration::from_secs(30);
+
+fn kept(run: &str) -> (Site, ServiceStatus) {
+    let mut site = Site::new(&file(run, 2, ""));
+    site.keep();
+    let status = site.await_healthy("web");
+    (site, status)
+}
+
+/// What must be so whatever happened to an upgrade: one prumo runs the site, its replicas are those from before, none is
+/// there twice, nothing else is left, and the edge answers.
+fn is_whole(site: &Site, before: &ServiceStatus, what: &str) {
+    let mut last = String::new();
+    let whole = eventually(BACK_WITHIN, || {
+        let Some(main) = site.main_pid() else {
+            last = "prumo status does not answer".to_owned();
+            return false;
+        };
+        let mut expected = before.pids();
+        expected.extend([site.pid(), main]);
+        expected.sort_unstable();
+        let mut found: Vec<u32> = site.processes().iter().map(|process| process.pid).collect();
+        found.sort_unstable();
+        let status = site.status("web");
+        let answers = site.get("/whoami").is_ok_and(|answer| answer.status == 200);
+        last = format!("{expected:?} should run, and these do: {:#?}\n{status:?}", site.processes());
+        found == expected
+            && answers
+            && status.is_some_and(|status| status.is_settled() && status.pids() == before.pids())
+    });
+    assert!(whole, "{what}: {last}\n{}", site.story());
+}
+
+/// Goal: five upgrades in a row under steady load with open web sockets fail no request, cut no socket and touch no replica.
+#[test]
+fn five_upgrades_lose_nothing() {
+    let outcome = Upgrades { count: 5, replicas: 2, rate: 200, web_sockets: 20 }.run(|_| ());
+    assert!(outcome.is_clean(), "{outcome}\n{}", outcome.story);
+    assert!(outcome.report.sockets.messages >= 20, "the sockets were in use\n{outcome}");
+    assert_eq!(outcome.report.sockets.moved, 0, "and none had to move\n{outcome}");
+}
+
+/// Goal: a successor that fails in any way changes nothing, and the command says why.
+#[test]
+fn failing_successors_change_nothing() {
+    let (site, before) = kept("[ZOO] well");
+    let main = site.main_pid();
+    let script = |name: &str, text: &str| {
+        site.write(name, text);
+        std::fs::set_permissions(site.root().join(name), std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    script("dies.sh", "#!/bin/sh\necho 'something is missing' >&2\nexit 3\n");
+    script("sleeps.sh", "#!/bin/sh\nexec sleep 60\n");
+    script("killed.sh", "#!/bin/sh\nkill -9 $$\n");
+    site.write("text", "no program");
+    let check = |arguments: &[&str], expected: &[&str]| {
+        let said = site.prumo(arguments);
+        assert_eq!(said.code, Some(1), "{arguments:?} {said:?}");
+        for text in expected {
+            assert!(said.err.contains(text), "{text:?} is missing: {said:?}");
+        }
+        assert_eq!(site.main_pid(), main, "{arguments:?}");
+        is_whole(&site, &before, &format!("{arguments:?}"));
+    };
+    check(&["upgrade", "./nobody"], &["nothing has changed", "No such file"]);
+    check(&["upgrade", "./text"], &["nothing has changed", "Permission denied"]);
+    check(&["upgrade", "."], &["nothing has changed", "Permission denied"]);
+    check(&["upgrade", "/bin/true"], &["nothing has changed", "ended before it was ready", "exit status: 0"]);
+    check(&["upgrade", "./dies.sh"], &["nothing has changed", "exit status: 3", "something is missing"]);
+    check(&["upgrade", "./killed.sh"], &["nothing has changed", "signal: 9"]);
+    check(&["upgrade", "--within", "1", "./sleeps.sh"], &["nothing has changed", "not ready in time"]);
+    site.write("prumo.toml", "[service.web]\nrun = 7\n");
+    check(&["upgrade"], &["nothing has changed", "`run`"]);
+    site.write("prumo.toml", &file("[ZOO] well", 2, ""));
+    site.must(&["upgrade"]);
+    assert_ne!(site.main_pid(), main);
+    is_whole(&site, &before, "and a good one works after all that");
+}
+
+/// Goal: a request that is on its way when prumo is replaced gets its answer, also when a deploy follows at once: its
+/// replica is not stopped before.
+#[test]
+fn an_elder_keeps_its_replicas() {
+    let mut site = Site::new(&file("[ZOO] slow 3000", 1, ""));
+    site.keep();
+    site.await_healthy("web");
+    let edge = site.edge();
+    let slow = std::thread::spawn(move || prumo_tests::ask::get(edge, "/whoami"));
+    std::thread::sleep(Duration::from_millis(500));
+    site.must(&["upgrade"]);
+    site.must(&["deploy"]);
+    let answer = slow.join().unwrap().unwrap();
+    assert_eq!(answer.status, 200, "{}", site.story());
+    assert!(answer.body.contains("\"release\":\"1\""), "the replica before answered it: {}", answer.body);
+}
+
+/// Goal: after kill -9 a kept prumo is started again; whoever connects meanwhile waits and is answered, replicas are
+/// those from before, and the keeper ends with it in order.
+#[test]
+fn a_kept_prumo_comes_back() {
+    let (mut site, before) = kept("[ZOO] well");
+    for _ in 0..3 {
+        let main = site.main_pid().unwrap();
+        assert_ne!(main, site.pid());
+        process::signal(main, Signal::KILL);
+        assert!(eventually(BACK_WITHIN, || !process::lives(main)));
+        assert!(TcpStream::connect(site.edge()).is_ok(), "nobody is refused while prumo is dead");
+        let answer = site.get("/whoami");
+        assert!(answer.is_ok_and(|answer| answer.status == 200), "{}", site.story());
+        is_whole(&site, &before, "after kill -9");
+        assert_ne!(site.main_pid(), Some(main));
+    }
+    assert_eq!(site.stop(), Some(0));
+}
+
+/// Goal: the keeper ends with the exit code of a prumo that cannot start, and does not try again.
+#[test]
+fn a_keeper_does_not_insist() {
+    let site = Site::new("[service.web]\nrun = 7\n");
+    let said = site.prumo(&["up", "--keep"]);
+    assert_eq!(said.code, Some(3), "{said:?}");
+    assert!(said.err.contains("`run`"), "{said:?}");
+}
+
+/// Goal: whoever is killed at whatever moment of an upgrade, one prumo runs the site afterwards, and its replicas are
+/// those from before.
+#[test]
+fn kills_during_upgrades() {
+    let seed = seed();
+    println!("seed {seed}: PRUMO_TEST_SEED={seed} repeats the moments of this run");
+    let mut chance = Chance::of(seed);
+    let (site, before) = kept("[ZOO] well");
+    for number in 0..12 {
+        let main = site.main_pid().expect("prumo runs");
+        let upgrade = site.spawn(&["upgrade"]);
+        std::thread::sleep(chance.duration_below(Duration::from_millis(600)));
+        let kills_successor = number % 2 == 1;
+        let others = site.processes().into_iter().filter(|process| process.command.contains("--inherit"));
+        let victim =
+            if kills_successor { others.map(|process| process.pid).find(|pid| *pid != main) } else { Some(main) };
+        if let Some(victim) = victim {
+            process::signal(victim, Signal::KILL);
+        }
+        let said = finish(upgrade, "", Duration::from_secs(90));
+        is_whole(&site, &before, &format!("kill {number} (seed {seed}) of {victim:?}, main was {main}; {said:?}"));
+    }
+}
+
+/// Goal: systemd is told who the main process is.
+#[test]
+fn service_managers_are_told() {
+    let mut site = Site::new(&file("[ZOO] well", 1, ""));
+    let path = site.root().join("notify.sock");
+    let manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+    manager.set_read_timeout(Some(BACK_WITHIN)).unwrap();
+    site.variable("NOTIFY_SOCKET", &path.display().to_string());
+    site.up();
+    let next = || {
+        let mut text = [0; 512];
+        let length = manager.recv(&mut text).unwrap();
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    };
+    let first = site.pid();
+    assert_eq!(next(), format!("READY=1\nMAINPID={first}"));
+    site.await_healthy("web");
+    site.must(&["upgrade"]);
+    let second = site.main_pid().unwrap();
+    assert_ne!(second, first);
+    assert_eq!(next(), format!("MAINPID={second}\nREADY=1"));
+    assert!(eventually(BACK_WITHIN, || site.has_ended()), "the first one leaves\n{}", site.story());
+    process::signal(second, Signal::TERM);
+    assert_eq!(next(), "STOPPING=1");
+    assert!(eventually(BACK_WITHIN, || site.processes().is_empty()), "{:?}", site.processes());
+}
