@@ -27,6 +27,7 @@ mod numbers;
 mod other_words;
 mod paths;
 mod reachable;
+mod rewrites;
 pub(crate) mod rules;
 mod status;
 mod switch;
@@ -47,7 +48,7 @@ pub(crate) use paths::RoutePath;
 pub(crate) use status::StatusCodes;
 pub(crate) use switch::Switch;
 pub(crate) use targets::Targets;
-pub(crate) use texts::{Addresses, FileMode, FilePath, Text};
+pub(crate) use texts::{Addresses, Body, FileMode, FilePath, Text};
 pub(crate) use words::Words;
 
 /// Reads the tree and its parts, and gives either all values or all mistakes.

@@ -34,15 +34,15 @@ pub use nearest::nearest;
 pub use reference::{NoSuchKey, explain, json_schema, reference_markdown};
 pub use resolved::{
     Action, Balance, Check, Condition, Config, Forward, HashBy, Health, Hedge, Hsts, LineFormat, Listen, MetricsAccess,
-    PathMatch, Port, Protocol, RedirectHttps, RetryOn, Route, SecretSource, Service, ShowCertificate, Signal, Target,
-    TraceFrom, Value, Wanted, When,
+    PathMatch, Port, Protocol, Redirect, RedirectHttps, RetryOn, Rewrite, Route, SecretSource, Service,
+    ShowCertificate, Signal, Target, TraceFrom, Value, Wanted, When,
 };
 pub use secrecy::smells_secret;
 pub use settings::{
-    AccessLog, Admin, Certificate, ClientCertificate, Edge, EdgeHeaders, Files, Restart, Retry, RouteHeaders, Site,
-    Socket, Stop, Trace, Traffic,
+    AccessLog, Admin, Answer, Certificate, ClientCertificate, Edge, EdgeHeaders, Files, Restart, Retry, RouteHeaders,
+    Site, Socket, Stop, Trace, Traffic,
 };
-pub use value::{Cidr, Civil, Cron, Percent, Rate, Size};
+pub use value::{Cidr, Civil, Cron, Part, Percent, Rate, Size, Template};
 
 /// Reads the text of a file.
 ///

@@ -9,10 +9,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::settings::{
-    Admin, Certificate, ClientCertificate, Edge, Files, HealthTable, Restart, Retry, Root, RouteHeaders, RouteTable,
-    ServiceTable, Site, Stop, Traffic,
+    Admin, Answer, Certificate, ClientCertificate, Edge, Files, HealthTable, Restart, Retry, Root, RouteHeaders,
+    RouteTable, ServiceTable, Site, Stop, Traffic,
 };
-use crate::value::Size;
+use crate::value::{Size, Template};
 
 /// Everything the file says, ready to use.
 #[derive(Clone, Debug, PartialEq)]
@@ -189,7 +189,7 @@ impl Route {
     pub fn services(&self) -> impl Iterator<Item = &str> {
         let targets = match &self.action {
             Action::Forward(forward) => &forward.to[..],
-            Action::Files(_) => &[],
+            Action::Files(_) | Action::Redirect(_) | Action::Answer(_) => &[],
         };
         targets.iter().map(|target| target.service.as_str())
     }
@@ -255,6 +255,28 @@ pub enum Action {
     Forward(Forward),
     /// Files of a folder answer.
     Files(Files),
+    /// The client is sent to another address.
+    Redirect(Redirect),
+    /// Always the same answer.
+    Answer(Answer),
+}
+
+/// Where a client is sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// The address.
+    pub to: Template,
+    /// 301, 302, 303, 307 or 308.
+    pub status: u16,
+}
+
+/// What becomes of the path before a service is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rewrite {
+    /// The route's beginning is taken away.
+    Strip,
+    /// It becomes this.
+    Path(Template),
 }
 
 /// Which service answers, and how it is asked.
@@ -262,6 +284,8 @@ pub enum Action {
 pub struct Forward {
     /// One service, or several that share the requests by weight. Never empty.
     pub to: Vec<Target>,
+    /// What becomes of the path.
+    pub rewrite: Option<Rewrite>,
     /// How a replica is chosen.
     pub balance: Balance,
     /// When another replica is asked again.
@@ -488,11 +512,20 @@ impl Route {
                 headers: table.when.header,
                 query: table.when.query,
             },
-            // A rule has seen to it that there is one of them.
-            action: match table.files {
-                Some(files) => Action::Files(files),
-                None => Action::Forward(Forward {
+            action: match (table.files, table.redirect, table.answer) {
+                (Some(files), ..) => Action::Files(files),
+                (None, Some(redirect), _) => Action::Redirect(Redirect {
+                    to: redirect.to,
+                    status: u16::try_from(redirect.status).unwrap_or(307),
+                }),
+                (None, None, Some(answer)) => Action::Answer(answer),
+                // A rule has seen to it that there is one of them.
+                (None, None, None) => Action::Forward(Forward {
                     to: table.to.unwrap_or_default(),
+                    rewrite: match table.rewrite {
+                        Some(template) => Some(Rewrite::Path(template)),
+                        None => table.strip.then_some(Rewrite::Strip),
+                    },
                     balance: table.balance,
                     retry: table.retry,
                     hedge: table.hedge,

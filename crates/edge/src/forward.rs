@@ -4,6 +4,7 @@
 //! asked, and whether another one is asked again, is in `forward/ask.rs`.
 
 mod ask;
+mod own;
 
 use std::rc::Rc;
 
@@ -25,7 +26,7 @@ use crate::head;
 use crate::host;
 use crate::record::{Head, Record};
 use crate::respond::{self, Asker, Refusal};
-use crate::route::Question;
+use crate::route::{Question, Rewriting};
 use crate::secure::Terms;
 use crate::settings::{Action, Balance, Forward};
 use crate::table::RouteView;
@@ -43,7 +44,7 @@ pub(crate) async fn answer(
     let handover = web_socket::take(&mut request);
     let mut record = Record::begin(&core);
     pace.enter(Phase::Upstream);
-    let (parts, incoming) = request.into_parts();
+    let (mut parts, incoming) = request.into_parts();
     let id = forwarded::choose_request_id(&parts.headers, client.facts.trusted, || fresh_id(&core));
     let trace = core.trace(&parts.headers, client.facts.trusted);
     let has_body = !incoming.is_end_stream();
@@ -62,11 +63,19 @@ pub(crate) async fn answer(
         Ok((authority, route)) => {
             record.route(&route);
             match &route.route.action {
-                Action::Forward(forward) => {
-                    let (core, client, pace, route, id, trace) = (&core, &client, &pace, &route, &id, trace.as_ref());
-                    let terms = &terms;
-                    let journey = Journey { core, client, pace, route, terms, forward, id, trace };
-                    journey.pass(parts, incoming, handover, &authority, record).await
+                Action::Forward(forward) => match own::readdress(&route, &mut parts) {
+                    Err(refusal) => Err((refusal, record)),
+                    Ok(()) => {
+                        let (core, client, pace, route, id, trace) =
+                            (&core, &client, &pace, &route, &id, trace.as_ref());
+                        let terms = &terms;
+                        let journey = Journey { core, client, pace, route, terms, forward, id, trace };
+                        journey.pass(parts, incoming, handover, &authority, record).await
+                    }
+                },
+                Action::Redirect(_) | Action::Answer(_) => {
+                    let answer = own::answer(&route, &authority, &parts, &client);
+                    own::finish(answer, record, &pace, is_h1 && has_body)
                 }
                 Action::Files(_) => match Ask::new(&core, &terms, &pace, &route, &parts) {
                     Some(ask) => ask.answer(record, is_h1 && has_body).await,
@@ -179,6 +188,9 @@ impl Journey<'_> {
         }
         // After that, because a client may name any header in `Connection`.
         forwarded::write(&mut parts.headers, &self.client.facts, authority);
+        if let Some(prefix) = self.route.rewriting.as_ref().and_then(Rewriting::stripped) {
+            forwarded::write_prefix(&mut parts.headers, prefix);
+        }
         parts.headers.insert(forwarded::REQUEST_ID, self.id.clone());
         if let Some(trace) = self.trace {
             trace.write(&mut parts.headers);

@@ -10,6 +10,7 @@ use crate::tls;
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -33,6 +34,13 @@ pub(crate) fn write(headers: &mut HeaderMap, peer: &PeerFacts, authority: &Heade
     headers.insert(PROTO, peer.proto.clone());
     headers.insert(HOST, authority.clone());
     headers.insert(PORT, peer.port.clone());
+}
+
+/// Tells the app which prefix its address has in front of what it is asked for. One before us may have taken another.
+pub(crate) fn write_prefix(headers: &mut HeaderMap, prefix: &HeaderValue) {
+    let before = headers.get(PREFIX).map_or(&b""[..], HeaderValue::as_bytes);
+    let whole = [before.strip_suffix(b"/").unwrap_or(before), prefix.as_bytes()].concat();
+    headers.insert(PREFIX, HeaderValue::try_from(whole).unwrap_or_else(|_| prefix.clone()));
 }
 
 /// Whether the client came over TLS, to us or to a trusted proxy: what [`write()`] has left says so.

@@ -63,9 +63,9 @@ pub use crate::listen::owner_of_port;
 pub use crate::metrics::{Counters, Latency, ReplicaCounters, RouteCounters};
 pub use crate::route::{Explanation, Look, Question, Verdict, explain};
 pub use crate::settings::{
-    AccessLog, Action, Address, Balance, Bound, CertificateFiles, ClientCertificates, Condition, Files, Forward, Frame,
-    HashBy, Headers, Hedge, InFlight, LineFormat, ListeningSocket, Network, PathMatch, Port, Protocol, RedirectHttps,
-    Retry, Route, Scheme, Settings, Share, ShowCertificate, Target, TraceFrom, Tracing, Traffic, UnixSocket, Upstream,
-    Wanted,
+    AccessLog, Action, Address, Answer, Balance, Bound, CertificateFiles, ClientCertificates, Condition, Files,
+    Forward, Frame, HashBy, Headers, Hedge, InFlight, LineFormat, ListeningSocket, Network, Part, PathMatch, Port,
+    Protocol, Redirect, RedirectHttps, Retry, Rewrite, Route, Scheme, Settings, Share, ShowCertificate, Target,
+    Template, TraceFrom, Tracing, Traffic, UnixSocket, Upstream, Wanted,
 };
 pub use crate::tls::CertificateState;

@@ -10,9 +10,11 @@ use crate::body::Body;
 use crate::forwarded::REQUEST_ID;
 
 mod headers;
+mod own;
 mod page;
 
 pub(crate) use headers::AnswerHeaders;
+pub(crate) use own::{redirect, say};
 
 /// Why a request is not passed on, or not answered by the app.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +54,7 @@ macro_rules! reasons {
 
 reasons! {
     Method "method", Host "host", Framing "framing", Headers "headers_too_large", Body "body_too_large",
-    Route "no_route", NoUpstream "no_upstream", Upstream "upstream_failed", Timeout "upstream_timeout",
+    Route "no_route", Path "path", NoUpstream "no_upstream", Upstream "upstream_failed", Timeout "upstream_timeout",
     Full "service_full", NoFile "no_file", File "file_failed", Precondition "precondition", Range "range",
     Client "client_gone", SlowClient "client_slow", Connections "connections_max",
     PerIp "connections_per_ip_max", Descriptors "no_descriptors", Proxy "proxy_header", Tls "tls", Https "https",
@@ -73,6 +75,8 @@ impl Refusal {
     );
     pub(crate) const NO_ROUTE: Refusal =
         Refusal::new(StatusCode::NOT_FOUND, Reason::Route, "Nothing is served at this address.");
+    pub(crate) const REWRITTEN: Refusal =
+        Refusal::new(StatusCode::BAD_REQUEST, Reason::Path, "This address leads out of what is served here.");
     pub(crate) const NO_UPSTREAM: Refusal = Refusal::new(
         StatusCode::SERVICE_UNAVAILABLE,
         Reason::NoUpstream,

@@ -12,6 +12,7 @@ mod conditions;
 mod explain;
 mod paths;
 mod pattern;
+mod rewrite;
 
 use std::collections::HashMap;
 
@@ -24,6 +25,7 @@ use crate::settings::Route;
 
 pub use explain::{Explanation, Look, Verdict, explain};
 pub(crate) use pattern::Pattern;
+pub(crate) use rewrite::Rewriting;
 
 use paths::Paths;
 

@@ -8,10 +8,13 @@ use std::time::Duration;
 mod balance;
 mod files;
 mod route;
+mod template;
 
 pub use balance::{Balance, HashBy, Hedge, Retry, Traffic};
 pub use files::Files;
-pub use route::{Action, Condition, Forward, PathMatch, Route, Target, Wanted};
+pub use route::{Action, Answer, Condition, Forward, PathMatch, Redirect, Rewrite, Route, Target, Wanted};
+pub(crate) use template::Filling;
+pub use template::{Part, Template};
 
 /// Everything that does not change while the edge runs.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use prumo_clock::Moment;
 use crate::files::{Folder, Shelf};
 use crate::metrics::{RouteCells, ServiceCells, UpstreamCells};
 use crate::respond::AnswerHeaders;
-use crate::route::{Question, RouteIndex};
+use crate::route::{Question, Rewriting, RouteIndex};
 use crate::secure::Secure;
 use crate::settings::{Action, Route, Traffic, Upstream as UpstreamSettings};
 use crate::upstream::{Service, Upstream};
@@ -55,6 +55,8 @@ pub(crate) struct RouteView {
     pub(crate) service: Rc<Service>,
     /// Where its files are, if it answers with files.
     pub(crate) folder: Option<Rc<Folder>>,
+    /// What it makes of the path, if anything.
+    pub(crate) rewriting: Option<Rewriting>,
     /// What its answers carry, with values that only this core counts references to.
     pub(crate) answer: AnswerHeaders,
 }
@@ -75,7 +77,7 @@ impl Choices {
         self.turn.set(turn.wrapping_add(1));
         match &first.route.action {
             Action::Forward(forward) => self.views.get(forward.choose(turn)).cloned(),
-            Action::Files(_) => Some(Rc::clone(first)),
+            Action::Files(_) | Action::Redirect(_) | Action::Answer(_) => Some(Rc::clone(first)),
         }
     }
 }
@@ -160,8 +162,8 @@ impl View {
         let view = |cells: &Arc<RouteCells>| {
             let service = services.get(&cells.service).cloned().unwrap_or_else(|| Rc::new(Service::new(0)));
             let (route, folder) = (Arc::clone(&known.route), folder.clone());
-            let answer = AnswerHeaders::new(&route.answer_headers);
-            Rc::new(RouteView { route, cells: Arc::clone(cells), service, folder, answer })
+            let (rewriting, answer) = (Rewriting::of(&route), AnswerHeaders::new(&route.answer_headers));
+            Rc::new(RouteView { route, cells: Arc::clone(cells), service, folder, rewriting, answer })
         };
         Choices { views: known.cells.iter().map(view).collect(), turn: Cell::new(0) }
     }

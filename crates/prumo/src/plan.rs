@@ -6,12 +6,12 @@ use std::fmt::Display;
 use prumo_api::ask::{Change, PlanReport};
 use prumo_config::value::duration::show;
 use prumo_config::{
-    AccessLog, Action, Admin, Certificate, ClientCertificate, Condition, Config, Edge, Hsts, Rate, Route, Site, Size,
-    Target, Trace, Wanted,
+    AccessLog, Admin, Certificate, ClientCertificate, Config, Edge, Hsts, Rate, Route, Site, Size, Trace,
 };
 use prumo_run::{Check, ServiceSpec, Serving, Value};
 
 mod headers;
+mod routes;
 
 /// The changes from what runs to what the file says: services as run has them, the rest as it was last applied.
 pub(crate) fn changes(
@@ -27,7 +27,7 @@ pub(crate) fn changes(
     }
     let (old, new) = (by_name(applied), by_name(file));
     for name in union(old.keys(), new.keys()) {
-        changes.extend(route(name, old.get(name).copied(), new.get(name).copied()));
+        changes.extend(routes::change(name, old.get(name).copied(), new.get(name).copied()));
     }
     changes.extend(needs_a_restart("edge", &edge_fields(&applied.edge), &edge_fields(&file.edge)));
     let certificates = (certificate_fields(&applied.certificates), certificate_fields(&file.certificates));
@@ -62,16 +62,6 @@ fn service(name: &str, old: Option<&Serving>, new: Option<&ServiceSpec>) -> Opti
             }
             changed(subject, &before, &service_fields(new))
         }
-        (None, None) => None,
-    }
-}
-
-fn route(name: &str, old: Option<&Route>, new: Option<&Route>) -> Option<Change> {
-    let subject = format!("route {name}");
-    match (old, new) {
-        (None, Some(new)) => Some(Change { sign: '+', subject, details: vec![action_in_words(&new.action)] }),
-        (Some(old), None) => Some(Change { sign: '-', subject, details: vec![action_in_words(&old.action)] }),
-        (Some(old), Some(new)) => changed(subject, &route_fields(old), &route_fields(new)),
         (None, None) => None,
     }
 }
@@ -132,60 +122,6 @@ fn service_fields(service: &ServiceSpec) -> Fields {
         service.environment.iter().map(|(name, value)| (format!("environment.{name}"), fingerprint(value)));
     fields.extend(environment);
     fields
-}
-
-fn route_fields(route: &Route) -> Fields {
-    let mut fields = named([
-        ("host", or_none(route.host.as_ref())),
-        ("path", route.path.to_string()),
-        ("when.method", if route.when.methods.is_empty() { "all".to_owned() } else { route.when.methods.join(", ") }),
-        ("when.header", conditions_in_words(&route.when.headers)),
-        ("when.query", conditions_in_words(&route.when.query)),
-        ("body_max", route.body_max.to_string()),
-        ("headers", route.headers.as_ref().map_or_else(|| "as of the edge".to_owned(), headers::own_in_words)),
-    ]);
-    match &route.action {
-        Action::Forward(forward) => fields.extend(named([
-            ("to", targets_in_words(&forward.to)),
-            ("balance", word(&forward.balance)),
-            ("timeout", show(forward.timeout)),
-        ])),
-        Action::Files(files) => fields.extend(named([
-            ("files.folder", files.folder.display().to_string()),
-            ("files.index", files.index.clone()),
-            ("files.fallback", or_none(files.fallback.as_ref())),
-            ("files.precompressed", files.precompressed.to_string()),
-            ("files.cache", show(files.cache)),
-        ])),
-    }
-    fields
-}
-
-/// `x-beta is there, x-old is not there`; values only as fingerprints, because a header's may be a secret.
-fn conditions_in_words(conditions: &[Condition]) -> String {
-    let words = conditions.iter().map(|condition| match &condition.wanted {
-        Wanted::Present => format!("{} is there", condition.name),
-        Wanted::Absent => format!("{} is not there", condition.name),
-        Wanted::Equal(text) => format!("{} is {}", condition.name, fingerprint(&Value::Text(text.clone()))),
-    });
-    or_none(Some(words.collect::<Vec<_>>().join(", ")).filter(|words| !words.is_empty()))
-}
-
-fn action_in_words(action: &Action) -> String {
-    match action {
-        Action::Forward(forward) => format!("to {}", targets_in_words(&forward.to)),
-        Action::Files(files) => format!("files of {}", files.folder.display()),
-    }
-}
-
-/// `api`, or `api 90, canary 10`.
-fn targets_in_words(targets: &[Target]) -> String {
-    match targets {
-        [one] => one.service.clone(),
-        several => {
-            several.iter().map(|target| format!("{} {}", target.service, target.weight)).collect::<Vec<_>>().join(", ")
-        }
-    }
 }
 
 fn edge_fields(edge: &Edge) -> Fields {

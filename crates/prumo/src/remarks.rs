@@ -8,7 +8,7 @@ use prumo_config::{Action, Config};
 pub(crate) fn about(config: &Config, base: &Path) -> Vec<String> {
     let files = config.routes.iter().filter_map(|route| match &route.action {
         Action::Files(files) => Some((&route.name, base.join(&files.folder), &files.folder)),
-        Action::Forward(_) => None,
+        Action::Forward(_) | Action::Redirect(_) | Action::Answer(_) => None,
     });
     files
         .filter_map(|(route, path, written)| {

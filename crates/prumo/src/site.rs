@@ -456,9 +456,12 @@ fn overlay(running: &Config, file: &Config, chosen: &BTreeSet<String>) -> Config
     let taken = file.services.iter().filter(|(name, _)| chosen.contains(*name));
     next.services.extend(taken.map(|(name, service)| (name.clone(), service.clone())));
     let is_chosen = |route: &Route| route.services().any(|service| chosen.contains(service));
-    let taken: Vec<Route> = file.routes.iter().filter(|route| is_chosen(route)).cloned().collect();
-    next.routes.retain(|route| !is_chosen(route));
-    next.routes.extend(taken.iter().filter_map(|route| to_running(route, &next.services)));
+    let of_file = file.routes.iter().filter(|route| is_chosen(route));
+    let taken: Vec<Route> = of_file.filter_map(|route| to_running(route, &next.services)).collect();
+    let is_replaced = |route: &Route| taken.iter().any(|other| other.name == route.name);
+    let is_gone = |route: &Route| is_chosen(route) && !file.routes.iter().any(|other| other.name == route.name);
+    next.routes.retain(|route| !is_replaced(route) && !is_gone(route));
+    next.routes.extend(taken);
     // Where two routes tie, their order counts: the file's.
     let place = |route: &Route| file.routes.iter().position(|other| other.name == route.name);
     next.routes.sort_by_key(|route| place(route).unwrap_or(usize::MAX));

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::{Reader, Section, reachable};
+use super::{Reader, Section, reachable, rewrites};
 use crate::resolved::{Listen, Port};
 use crate::settings::{
-    Certificate, ClientCertificate, Edge, HealthTable, Restart, Root, RouteTable, ServiceTable, Setting, Socket,
-    Traffic,
+    Answer, Certificate, ClientCertificate, Edge, HealthTable, RedirectTable, Restart, Root, RouteTable, ServiceTable,
+    Setting, Socket, Traffic,
 };
 use crate::value::duration;
 
@@ -140,12 +140,7 @@ pub(crate) fn socket(socket: &Socket, section: &Section<'_>, reader: &mut Reader
 /// Requests can come to a route, and its name tells it apart.
 pub(crate) fn route(route: &RouteTable, section: &Section<'_>, reader: &mut Reader<'_>) {
     reachable::check(route, section, reader);
-    if route.to.is_none() {
-        for key in ["balance", "retry", "hedge", "timeout"].into_iter().filter(|key| section.table.contains_key(*key)) {
-            let message = format!("`{key}` only makes sense together with `to`");
-            reader.report(section.place(key), message, "no service is asked: leave it out");
-        }
-    }
+    rewrites::check(route, section, reader);
     let Some(name) = &route.name else {
         return;
     };
@@ -154,6 +149,16 @@ pub(crate) fn route(route: &RouteTable, section: &Section<'_>, reader: &mut Read
         let message = format!("there is already a route of this name, on line {line}");
         reader.report(place, message, "names tell routes apart in logs and metrics: change one");
     }
+}
+
+/// A redirect leads where the file says.
+pub(crate) fn redirect(redirect: &RedirectTable, section: &Section<'_>, reader: &mut Reader<'_>) {
+    rewrites::check_redirect(redirect, section, reader);
+}
+
+/// An answer that can be sent.
+pub(crate) fn answer(answer: &Answer, section: &Section<'_>, reader: &mut Reader<'_>) {
+    rewrites::check_answer(answer, section, reader);
 }
 
 /// The same certificate twice is a slip of copying.

@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use super::variables::{self, Refusal};
 use super::{Entry, Kind, Reader};
 use crate::secrecy::smells_secret;
-use crate::value::{Cidr, Cron, Percent, Rate, Size, duration};
+use crate::value::{Cidr, Cron, Percent, Rate, Size, Template, duration};
 
 impl Reader<'_> {
     /// The value as a text with its variables filled in.
@@ -98,6 +98,28 @@ impl Kind for Text {
     }
 }
 
+/// A text that is sent as it is. It may be empty.
+pub(crate) struct Body;
+
+/// A larger one belongs into a file.
+const BODY_BYTES_MAX: usize = 64 * 1024;
+
+impl Kind for Body {
+    type Value = String;
+    const NAME: &'static str = "a text";
+
+    fn read(entry: &Entry<'_>, reader: &mut Reader<'_>) -> Option<String> {
+        reader.parsed::<Self, _>(entry, |text| match text.len() > BODY_BYTES_MAX {
+            true => Err(format!("has more than {BODY_BYTES_MAX} bytes")),
+            false => Ok(text.to_owned()),
+        })
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "type": "string" })
+    }
+}
+
 /// A path of a file or folder.
 pub(crate) struct FilePath;
 
@@ -139,6 +161,12 @@ parsed!(
     "a schedule",
     "a schedule is five fields, minute hour day month weekday, like \"17 4 * * *\" or \"0 7 * * MON-FRI\"",
     Cron::parse
+);
+parsed!(
+    Template,
+    "a text with places to fill in",
+    "places to fill in are `$path`, `$query` with its `?`, `$host`, `$rest` of the path after the route's beginning, and `$1` or `$name` of an expression",
+    Template::parse
 );
 parsed!(Cidr, "a network", "a network is written like \"10.0.0.0/8\", \"2001:db8::/32\" or \"127.0.0.1\"", Cidr::parse);
 parsed!(Percent, "a percentage", "a percentage is written like \"5%\" or \"99.5%\"", Percent::parse);

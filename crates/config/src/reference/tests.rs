@@ -40,6 +40,8 @@ fn order_of_tables() {
         "route",
         "route.when",
         "route.files",
+        "route.redirect",
+        "route.answer",
         "route.retry",
         "route.headers",
         "certificate",

@@ -3,13 +3,15 @@
 use std::time::Duration;
 
 use super::{Files, RouteHeaders, kind, optional, table};
-use crate::checked::{FilesOrFolder, Host, RoutePath, Targets, Text, conditions, rules};
+use crate::checked::{Body, FilesOrFolder, HeaderText, Host, RoutePath, Targets, Text, conditions, rules};
 use crate::resolved::{Balance, Condition, Hedge, PathMatch, RetryOn, Target};
-use crate::value::Size;
+use crate::value::{Size, Template};
 
 table! {
     /// Which requests go to which service. The most exact host wins, then the longest path.
-    pub(crate) struct RouteTable as "route", "[[route]]", one of "to" | "files", check rules::route {
+    pub(crate) struct RouteTable as "route", "[[route]]",
+        one of "to" | "files" | "redirect" | "answer", check rules::route
+    {
         /// A name for logs and metrics.
         name: Option<String> as Option<Text>,
             because "Without it, host and path name the route.",
@@ -32,12 +34,29 @@ table! {
             example { method = "POST" };
         /// The service that answers, or several with the share of requests that each gets.
         to: Option<Vec<Target>> as Option<Targets>,
-            because "A route leads somewhere: `to` a service or to `files`.",
+            because "Without it, the route answers by itself: with `files`, `redirect` or `answer`.",
             example "api";
         /// The folder whose files answer, or a table with the folder and how its files are sent.
         files: Option<Files> as Option<FilesOrFolder>,
             because "Pages, scripts and images need no service of their own.",
             example "public";
+        /// What the path becomes before the service is asked, from its places: `$path` is the whole of it, `$rest` what
+        /// follows the route's beginning, `$1` or `$name` a group of its expression. The query stays as it is.
+        rewrite: Option<Template>,
+            because "Without it, the service is asked for what the client asked for.",
+            example "/v2$rest";
+        /// Whether the beginning that `path` names is taken away. The service learns of it from `X-Forwarded-Prefix`.
+        strip: bool = false,
+            because "Most apps know their own paths.",
+            example true;
+        /// Sends the client to another address.
+        redirect: Option<RedirectTable>,
+            because "Without it, the route does something else: `to` or `answer`.",
+            example { to = "https://shop.example.com$path$query" };
+        /// Always gives the same answer.
+        answer: Option<Answer>,
+            because "Without it, the route does something else: `to` or `redirect`.",
+            example { status = 410, body = "The sale is over." };
         /// How a replica is chosen: "round_robin" for one after the other, "least_connections" for the least busy,
         /// "peak_ewma" for the quicker and less busy of two at random, "auto" for turns with two replicas and the last from
         /// three on. `{ hash = "header:x-user" }` sends the same key to the same replica, also "cookie:NAME", "client" or
@@ -66,6 +85,39 @@ table! {
         headers: Option<RouteHeaders>,
             because "Without it, they are those of `[edge.headers]`.",
             example { csp = "off" };
+    }
+}
+
+table! {
+    /// Sends the client to another address. A client can change the path of it, never the host.
+    pub(crate) struct RedirectTable as "route.redirect", "[route.redirect]", check rules::redirect {
+        /// The address, with places to fill in: `$path`, `$query` with its `?`, `$host` without its port, `$rest` of the
+        /// path after the route's beginning, `$1` or `$name` of its expression.
+        to: Template,
+            because "It is required.",
+            example "https://shop.example.com$path$query";
+        /// 307 or 308, which keep method and body, or 301, 302 or 303, with which a POST becomes a GET.
+        status: u32 = 307,
+            because "It is for now: browsers remember a 308 for good, also a wrong one.",
+            example 308;
+    }
+}
+
+table! {
+    /// Always gives the same answer.
+    pub struct Answer as "route.answer", "[route.answer]", check rules::answer {
+        /// Its status.
+        status: u32 = 200, from 200 to 599,
+            because "Most fixed answers say that all is well.",
+            example 410;
+        /// What it says.
+        body: String as Body = "",
+            because "Many such answers are for programs, which look at the status only.",
+            example "User-agent: *\nDisallow: /\n";
+        /// Its `Content-Type`.
+        content_type: String as HeaderText = "text/plain; charset=utf-8",
+            because "Nobody runs a plain text.",
+            example "application/json";
     }
 }
 

@@ -25,12 +25,17 @@ fn check(table: &TableDefinition, setting: &Setting, value: &str) {
         "service" => format!("{service}{line}"),
         "service.environment" => format!("{service}environment = {{ X = {{ {line} }} }}"),
         "service.health" => format!("{service}[service.api.health]\n{health}{line}"),
-        "route" if matches!(setting.key, "to" | "files") => format!("{service}[[route]]\n{line}"),
+        "route" if matches!(setting.key, "to" | "files" | "redirect" | "answer") => {
+            format!("{service}[[route]]\n{line}")
+        }
         "route.files" if setting.key == "folder" => format!("[[route]]\n{}\n{line}", table.header),
         "route.files" => format!("[[route]]\n{}\nfolder = \"public\"\n{line}", table.header),
         "route" => format!("{service}[[route]]\nto = \"api\"\n{line}"),
         "route.headers" => format!("{service}[[route]]\nto = \"api\"\n[route.headers]\n{line}"),
         "route.when" | "route.retry" => format!("{service}[[route]]\nto = \"api\"\n{}\n{line}", table.header),
+        "route.redirect" if setting.key == "to" => format!("{service}[[route]]\n{}\n{line}", table.header),
+        "route.redirect" => format!("{service}[[route]]\n{}\nto = \"/\"\n{line}", table.header),
+        "route.answer" => format!("{service}[[route]]\n{}\n{line}", table.header),
         "certificate" if setting.key == "cert" => format!("{service}[[certificate]]\nkey = \"k\"\n{line}"),
         "certificate" => format!("{service}[[certificate]]\ncert = \"c\"\n{line}"),
         "edge.socket" if setting.key != "path" => format!("{service}[edge.socket]\npath = \"a.sock\"\n{line}"),

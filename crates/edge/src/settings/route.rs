@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Balance, Files, Headers, Hedge, Retry};
+use super::{Balance, Files, Headers, Hedge, Retry, Template};
 
 /// Which requests are taken, and what is done with them.
 ///
@@ -55,7 +55,7 @@ impl Route {
     pub fn services(&self) -> impl Iterator<Item = &str> {
         let targets = match &self.action {
             Action::Forward(forward) => &forward.to[..],
-            Action::Files(_) => &[],
+            Action::Files(_) | Action::Redirect(_) | Action::Answer(_) => &[],
         };
         targets.iter().map(|target| target.service.as_str())
     }
@@ -99,6 +99,39 @@ pub enum Action {
     Forward(Forward),
     /// Files of a folder answer.
     Files(Files),
+    /// The client is sent to another address.
+    Redirect(Redirect),
+    /// Always the same answer.
+    Answer(Answer),
+}
+
+/// Where a client is sent to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// The address. After a scheme, the host is the file's own or the one that was asked for.
+    pub to: Template,
+    /// 301, 302, 303, 307 or 308.
+    pub status: u16,
+}
+
+/// An answer that is always the same.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// 200 to 599.
+    pub status: u16,
+    /// What it says.
+    pub body: String,
+    /// Its `Content-Type`.
+    pub content_type: String,
+}
+
+/// What becomes of the path before a service is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rewrite {
+    /// The route's prefix is taken away.
+    Strip,
+    /// It becomes this. The query stays.
+    Path(Template),
 }
 
 /// Which service answers, and how it is asked.
@@ -106,6 +139,8 @@ pub enum Action {
 pub struct Forward {
     /// One service, or several that share the requests by weight. Never empty.
     pub to: Vec<Target>,
+    /// What becomes of the path; `None` for nothing.
+    pub rewrite: Option<Rewrite>,
     /// How an upstream of the service is chosen.
     pub balance: Balance,
     /// When a request is asked again.
@@ -121,6 +156,7 @@ impl Forward {
     pub fn to(service: impl Into<String>) -> Forward {
         Forward {
             to: vec![Target { service: service.into(), weight: 1 }],
+            rewrite: None,
             balance: Balance::Auto,
             retry: Retry::default(),
             hedge: None,

@@ -1,5 +1,7 @@
 //! The front door of the file becomes what the edge opens.
 
+mod headers;
+mod routes;
 mod traffic;
 
 use std::collections::BTreeMap;
@@ -8,8 +10,6 @@ use std::path::Path;
 use prumo_api::{Refusal, RefusalKind};
 use prumo_config as config;
 use prumo_edge as edge;
-
-mod headers;
 
 /// The settings of the edge. They hold for the life of the process.
 pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> Result<edge::Settings, Refusal> {
@@ -59,7 +59,7 @@ pub(crate) fn traffic(config: &config::Config) -> BTreeMap<String, edge::Traffic
 
 /// The routes, in the order of the file.
 pub(crate) fn routes(config: &config::Config, base: &Path) -> Vec<edge::Route> {
-    config.routes.iter().map(|known| route(known, &config.edge, base)).collect()
+    config.routes.iter().map(|known| routes::route(known, &config.edge, base)).collect()
 }
 
 /// The certificates in files.
@@ -78,60 +78,6 @@ pub(crate) fn client_certificates(config: &config::Config, base: &Path) -> Vec<e
         },
     };
     config.client_certificates.iter().map(rule).collect()
-}
-
-fn route(route: &config::Route, front: &config::Edge, base: &Path) -> edge::Route {
-    let action = match &route.action {
-        config::Action::Forward(to) => edge::Action::Forward(forward(to)),
-        config::Action::Files(from) => edge::Action::Files(files(from, base)),
-    };
-    edge::Route {
-        host: route.host.clone(),
-        path: match &route.path {
-            config::PathMatch::Prefix(path) => edge::PathMatch::Prefix(path.clone()),
-            config::PathMatch::Exact(path) => edge::PathMatch::Exact(path.clone()),
-            config::PathMatch::Regex(expression) => edge::PathMatch::Regex(expression.clone()),
-        },
-        methods: route.when.methods.clone(),
-        headers: route.when.headers.iter().map(condition).collect(),
-        query: route.when.query.iter().map(condition).collect(),
-        body_max: route.body_max.bytes(),
-        answer_headers: headers::of_route(route.headers.as_ref(), front),
-        ..edge::Route::new(&route.name, action)
-    }
-}
-
-fn condition(condition: &config::Condition) -> edge::Condition {
-    let wanted = match &condition.wanted {
-        config::Wanted::Present => edge::Wanted::Present,
-        config::Wanted::Absent => edge::Wanted::Absent,
-        config::Wanted::Equal(text) => edge::Wanted::Equal(text.clone()),
-    };
-    edge::Condition { name: condition.name.clone(), wanted }
-}
-
-fn files(files: &config::Files, base: &Path) -> edge::Files {
-    edge::Files {
-        folder: base.join(&files.folder),
-        index: files.index.clone(),
-        fallback: files.fallback.clone(),
-        precompressed: files.precompressed,
-        cache: files.cache,
-    }
-}
-
-fn forward(forward: &config::Forward) -> edge::Forward {
-    edge::Forward {
-        to: forward.to.iter().map(target).collect(),
-        balance: traffic::balance(&forward.balance),
-        retry: traffic::retry(&forward.retry),
-        hedge: forward.hedge.map(traffic::hedge),
-        timeout: forward.timeout,
-    }
-}
-
-fn target(target: &config::Target) -> edge::Target {
-    edge::Target { service: target.service.clone(), weight: target.weight }
 }
 
 fn access_log(log: &config::AccessLog, state: &Path) -> edge::AccessLog {

@@ -10,7 +10,12 @@ fn strict() {
     assert_eq!(service["required"], json!(["run"]));
     assert_eq!(
         schema["properties"]["route"]["items"]["oneOf"],
-        json!([{ "required": ["to"] }, { "required": ["files"] }])
+        json!([
+            { "required": ["to"] },
+            { "required": ["files"] },
+            { "required": ["redirect"] },
+            { "required": ["answer"] },
+        ])
     );
     assert_eq!(schema.get("required"), None, "a site may be nothing but files");
     let overlay = &schema["$defs"]["overlay"];
