@@ -23,6 +23,8 @@ pub enum Ask {
     },
     /// What a deploy would change now.
     Plan,
+    /// What the edge has counted.
+    EdgeCounters,
     /// Make the file true: a new release of the named services, or of all.
     Deploy {
         /// The services; empty means every one.

@@ -13,6 +13,7 @@
 pub mod answer;
 pub mod ask;
 pub mod client;
+pub mod counters;
 pub mod openapi;
 pub mod role;
 pub mod route;

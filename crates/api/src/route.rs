@@ -9,6 +9,7 @@ use crate::ask::{
     Ask, AuditEntries, AuditVerdict, ExecEnvironment, HealthReport, Hidden, NewToken, PlanReport, SecretNames,
     SiteStatus, TokenList,
 };
+use crate::counters::EdgeCounters;
 use crate::role::{Access, Role};
 
 /// One question, as it stands in HTTP.
@@ -161,6 +162,16 @@ pub static ROUTES: &[Route] = &[
         body: None,
         answer: Shape::Document(of::<PlanReport>),
         read: |_| Ok(Ask::Plan),
+    },
+    Route {
+        method: "GET",
+        path: "/api/v1/edge/counters",
+        access: VIEWER,
+        summary: "What the edge has counted since it started, by route and replica. Two of them make rates.",
+        query: &[],
+        body: None,
+        answer: Shape::Document(of::<EdgeCounters>),
+        read: |_| Ok(Ask::EdgeCounters),
     },
     Route {
         method: "POST",

@@ -60,7 +60,7 @@ pub mod fuzz;
 pub use crate::edge::{Edge, Health};
 pub use crate::error::{EdgeError, Owner};
 pub use crate::listen::owner_of_port;
-pub use crate::metrics::{Counters, Latency, ReplicaCounters, RouteCounters};
+pub use crate::metrics::{Bucket, Counters, Latency, ReplicaCounters, RouteCounters};
 pub use crate::route::{Explanation, Look, Question, Verdict, explain};
 pub use crate::settings::{
     AccessLog, Action, Address, Answer, Balance, Bound, CertificateFiles, ClientCertificates, Condition, Files,

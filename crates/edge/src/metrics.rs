@@ -15,7 +15,7 @@ mod exposition;
 mod histogram;
 mod service;
 
-pub use counters::{Counters, Latency, ReplicaCounters, RouteCounters};
+pub use counters::{Bucket, Counters, Latency, ReplicaCounters, RouteCounters};
 pub(crate) use exposition::Scrape;
 pub(crate) use histogram::{Histogram, Sum};
 pub(crate) use service::{SERVICE_COUNTERS, ServiceCells, ServiceCount};

@@ -398,7 +398,7 @@ fn metrics_are_good_prometheus() {
     let counters = site.edge.counters();
     let route = counters.routes.iter().find(|route| route.route == "all").unwrap();
     assert_eq!((route.status, route.in_flight), ([0, 1, 0, 0, 2], 0));
-    assert_eq!(route.duration.buckets.iter().map(|(_, count)| count).sum::<u64>(), 3);
+    assert_eq!(route.duration.buckets.iter().map(|bucket| bucket.count).sum::<u64>(), 3);
     assert_eq!(counters.replicas[0].status, [0, 1, 0, 0, 2]);
 }
 

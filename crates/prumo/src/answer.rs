@@ -37,6 +37,9 @@ async fn answer(site: &Arc<Site>, ask: Ask, caller: Caller) -> Result<Reply, Ref
             Ok(Reply::Text { content_type: "text/plain; version=0.0.4; charset=utf-8", body: site.metrics() })
         }
         Ask::Status { service } => Ok(Reply::document(&site.status(service.as_deref()).await?)),
+        Ask::EdgeCounters => {
+            Ok(Reply::document(&wire::edge_counters(site.name(), site.running_for(), site.edge().counters())))
+        }
         Ask::Plan => Ok(Reply::document(&site.plan()?)),
         Ask::Deploy { services } => {
             Ok(changing(site, move |site, steps| async move { site.deploy(&services, &actor, steps).await }))

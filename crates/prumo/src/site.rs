@@ -84,6 +84,11 @@ impl Site {
         self.config().site.name.clone()
     }
 
+    /// How long it has run.
+    pub(crate) fn running_for(&self) -> Duration {
+        self.parts.clock.now().since(self.began)
+    }
+
     /// The configuration that runs.
     pub(crate) fn config(&self) -> Arc<Config> {
         self.applied.read().expect("no holder of this lock panics").clone()

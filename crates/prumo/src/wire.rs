@@ -13,6 +13,7 @@
 //!
 //! The receiver names the type it wants, and the function here converts. Nothing here decides anything.
 
+mod counters;
 mod front;
 mod services;
 
@@ -28,6 +29,7 @@ use prumo_edge::{Edge, Upstream};
 use prumo_ledger::Table;
 use prumo_run::{Address, Execution, InFlight, Secret, SecretSource, ServiceSpec, Wiring};
 
+pub(crate) use counters::edge_counters;
 pub(crate) use front::{
     certificates as certificates_for_the_edge, client_certificates as client_certificates_for_the_edge,
     routes as routes_for_the_edge, settings as settings_for_the_edge, traffic as traffic_for_the_edge,

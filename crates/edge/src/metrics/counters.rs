@@ -60,19 +60,32 @@ pub struct ReplicaCounters {
     pub first_byte: Latency,
 }
 
-/// How long things took: so many between each bound and the one before.
+/// How long things took.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Latency {
-    /// Microseconds, and how many took no longer than that, and longer than the bound before. Empty ones are left out;
-    /// the last bound stands for everything above.
-    pub buckets: Vec<(u64, u64)>,
+    /// From quick to slow; those that are empty are left out.
+    pub buckets: Vec<Bucket>,
+}
+
+/// So many took longer than one bound and no longer than the next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Bucket {
+    /// Microseconds.
+    pub over: u64,
+    /// Microseconds; the same as `over` where there is no bound.
+    pub to: u64,
+    /// How many.
+    pub count: u64,
 }
 
 impl From<Sum> for Latency {
     fn from(sum: Sum) -> Latency {
-        // What took longer than all bounds is told with a bound that nothing reaches.
-        let bounds = BOUNDS.iter().map(|nanos| nanos / 1000).chain([u64::MAX]);
-        Latency { buckets: bounds.zip(sum.buckets).filter(|(_, count)| *count > 0).collect() }
+        let micros = |nanos: u64| nanos / 1000;
+        let last = BOUNDS[BOUNDS.len() - 1];
+        let over = [0].into_iter().chain(BOUNDS).map(micros);
+        let to = BOUNDS.into_iter().chain([last]).map(micros);
+        let buckets = over.zip(to).zip(sum.buckets).map(|((over, to), count)| Bucket { over, to, count });
+        Latency { buckets: buckets.filter(|bucket| bucket.count > 0).collect() }
     }
 }
 

@@ -194,6 +194,11 @@ pub(crate) enum Command {
     /// Show how each part and each service is; exit code 4 when traffic cannot be served
     #[command(after_help = "Example:\n  prumo health && echo fine")]
     Health,
+    /// Watch the front door
+    Edge {
+        #[command(subcommand)]
+        action: EdgeAction,
+    },
     /// Keep the secrets that the file names
     Secret {
         #[command(subcommand)]
@@ -240,6 +245,20 @@ pub(crate) struct Demo {
     /// The folder to use, which is then kept [default: one in the temporary folder, removed at the end]
     #[arg(long, value_name = "DIR")]
     pub folder: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum EdgeAction {
+    /// Show requests, errors and latency by route and by replica, each second anew; q leaves
+    ///
+    /// Errors are answers with a status of 500 and above. Latencies are of the last second: whole answers for a route, the
+    /// time to the first byte for a replica. Not on a terminal, the lines are repeated. With `--json`, one second as JSON.
+    #[command(after_help = "Examples:\n  prumo edge top\n  prumo edge top --once")]
+    Top {
+        /// One second, then leave
+        #[arg(long)]
+        once: bool,
+    },
 }
 
 #[derive(Debug, Subcommand)]

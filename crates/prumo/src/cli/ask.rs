@@ -86,7 +86,7 @@ async fn next_while_read(console: &Console, events: &mut Events) -> Result<Optio
     }
 }
 
-fn nobody_reads() -> bool {
+pub(super) fn nobody_reads() -> bool {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let output = std::io::stdout();
     let mut watched = [PollFd::new(&output, PollFlags::empty())];

@@ -11,6 +11,7 @@ mod progress;
 mod reference;
 mod secret;
 mod status;
+mod top;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -24,7 +25,7 @@ use prumo_clock::Clock;
 use prumo_drain::{Drain, Stage};
 
 use crate::{daemon, demo, keep, state};
-use args::{AuditAction, Command, CommandLine};
+use args::{AuditAction, Command, CommandLine, EdgeAction};
 pub(crate) use args::{Common, Demo as DemoArguments};
 pub(crate) use exit::Exit;
 pub(crate) use file::count;
@@ -77,6 +78,7 @@ async fn asynchronous(common: Common, command: Command, printer: Printer, clock:
         Command::Demo(options) => demo::run(&options, printer, console.clock).await,
         Command::Plan => file::plan(&console).await,
         Command::Status { service, short } => status::status(&console, service.as_deref(), short).await,
+        Command::Edge { action: EdgeAction::Top { once } } => top::top(&console, once).await,
         Command::Health => status::health(&console).await,
         other => ask::carry_out(&console, other).await,
     }
