@@ -104,7 +104,7 @@ impl View {
     pub(super) fn lines(&self) -> Vec<String> {
         let mut lines = vec![self.head()];
         let mut routes =
-            vec![words(["route", "service", "req/s", "errors", "p50", "p95", "p99", "flying", "in/s", "out/s"])];
+            vec![words(["route", "service", "req/s", "errors", "p50", "p95", "p99", "in flight", "in/s", "out/s"])];
         // Nobody asked for what no route takes: no line.
         let is_shown = |route: &&RouteView| !route.route.is_empty() || route.rates.requests_per_second > 0.0;
         routes.extend(self.routes.iter().filter(is_shown).map(RouteView::cells));
@@ -112,7 +112,7 @@ impl View {
         lines.extend(columns(&routes));
         if !self.replicas.is_empty() {
             let mut replicas =
-                vec![words(["replica", "service", "req/s", "errors", "p50", "p95", "p99", "flying", "tunnels"])];
+                vec![words(["replica", "service", "req/s", "errors", "p50", "p95", "p99", "in flight", "tunnels"])];
             replicas.extend(self.replicas.iter().map(ReplicaView::cells));
             lines.push(String::new());
             lines.extend(columns(&replicas));

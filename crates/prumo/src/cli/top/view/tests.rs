@@ -45,11 +45,11 @@ fn shows_what_happened_in_between() {
         [
             "shop  up 1m2s  100 req/s  7 connections (10 new/s), 2 tunnels",
             "",
-            "route  service  req/s  errors  p50     p95     p99     flying  in/s  out/s",
-            "shop   web      100    5.0%    2.2 ms  2.5 ms  2.5 ms  3       0 B   95.0 kB",
+            "route  service  req/s  errors  p50     p95     p99     in flight  in/s  out/s",
+            "shop   web      100    5.0%    2.2 ms  2.5 ms  2.5 ms  3          0 B   95.0 kB",
             "",
-            "replica  service  req/s  errors  p50     p95     p99     flying  tunnels",
-            "web-1    web      100    5.0%    2.2 ms  2.5 ms  2.5 ms  0       2",
+            "replica  service  req/s  errors  p50     p95     p99     in flight  tunnels",
+            "web-1    web      100    5.0%    2.2 ms  2.5 ms  2.5 ms  0          2",
         ]
     );
     let json = serde_json::to_value(&view).unwrap();
@@ -62,7 +62,7 @@ fn shows_what_happened_in_between() {
 fn nothing_is_not_zero() {
     let still = counters(1_000_000, [0, 5, 0, 0, 0], vec![bucket(0, 100, 5)]);
     let lines = View::between(&still, &still).lines();
-    assert_eq!(lines[3], "shop   web      0      -       -    -    -    3       0 B   0 B");
+    assert_eq!(lines[3], "shop   web      0      -       -    -    -    3          0 B   0 B");
     let view = View::between(&EdgeCounters::default(), &still);
     assert_eq!(view.routes[0].rates.requests_per_second, 5.0);
 }
