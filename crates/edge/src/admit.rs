@@ -94,6 +94,10 @@ pub(crate) fn take_hop_by_hop(headers: &mut HeaderMap, version: Version) -> Opti
 /// The same for an answer.
 pub(crate) fn clean_answer(headers: &mut HeaderMap) {
     remove_connection(headers);
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        // It is no length of the body that was read.
+        headers.remove(header::CONTENT_LENGTH);
+    }
     for name in HOP_BY_HOP {
         headers.remove(name);
     }
@@ -128,7 +132,7 @@ fn remove_connection(headers: &mut HeaderMap) -> Vec<HeaderValue> {
 
 /// A client must not be able to strip from a request what we or the app rely on by naming it in `Connection`;
 /// `upgrade` is looked at by the caller.
-fn is_kept_when_named(token: &str) -> bool {
+pub(crate) fn is_kept_when_named(token: &str) -> bool {
     const KEPT: [&str; 7] =
         ["host", "upgrade", "content-length", "content-type", "authorization", "cookie", "transfer-encoding"];
     token.is_empty() || KEPT.iter().any(|kept| token.eq_ignore_ascii_case(kept))

@@ -14,6 +14,7 @@ use crate::serve::OnlyTunnels;
 use crate::settings::Settings;
 use crate::tls::Introduction;
 use crate::tunnel::Tunnel;
+use crate::upstream::Upstream;
 
 /// One client connection.
 pub(crate) struct Client {
@@ -32,6 +33,7 @@ pub(crate) struct Client {
     scan: RefCell<HeadScan>,
     is_silent: Cell<bool>,
     voice: Cell<Voice>,
+    again: Cell<Option<Again>>,
 }
 
 /// Whose answer is being written to an HTTP/1 client. hyper refuses by itself what it cannot read as a request, in words
@@ -75,6 +77,7 @@ impl Client {
             scan: RefCell::new(HeadScan::default()),
             is_silent: Cell::new(true),
             voice: Cell::new(Voice::Ours),
+            again: Cell::new(None),
         }
     }
 
@@ -118,6 +121,21 @@ impl Client {
         }
     }
 
+    /// Something was read from it.
+    pub(crate) fn speaks(&self) {
+        self.is_silent.set(false);
+    }
+
+    /// The fast path asked in vain; the general path is to ask again, and knows what was tried.
+    pub(crate) fn ask_again(&self, again: Again) {
+        self.again.set(Some(again));
+    }
+
+    /// What was tried for the request that is asked again.
+    pub(crate) fn take_again(&self) -> Option<Again> {
+        self.again.take()
+    }
+
     /// Nothing was ever read from it.
     pub(crate) fn is_silent(&self) -> bool {
         self.is_silent.get()
@@ -134,6 +152,14 @@ impl Client {
     pub(crate) fn take_head_is_safe(&self) -> bool {
         self.scan.borrow_mut().take_is_safe()
     }
+}
+
+/// What the fast path tried for a request that it leaves to the general path.
+pub(crate) struct Again {
+    /// Another upstream is to be asked, if there is one.
+    pub(crate) tried: Option<Rc<Upstream>>,
+    /// A kept connection died, as it may at any time: it is to be a fresh one.
+    pub(crate) wants_fresh: bool,
 }
 
 /// What is being waited for, by a connection or by one request on a shared connection.

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::access_log::{Lines, Mailbox};
 use crate::client::{Client, Pace, Phase};
 use crate::deadline::{Deadlines, SWEEP_EVERY};
+use crate::fast::Desk;
 use crate::files::Shelf;
 use crate::files::readers::Readers;
 use crate::listen::{self, Cells, CoreSocket, Crowd};
@@ -96,6 +97,7 @@ pub(crate) struct Core {
     pub(crate) view_changed: Notify,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) scratch: Scratch,
+    pub(crate) desk: Desk,
     pub(crate) log: Option<Lines>,
     /// The headers of answers that belong to no route.
     pub(crate) answer: AnswerHeaders,
@@ -204,6 +206,7 @@ impl Core {
             view_changed: Notify::new(),
             deadlines: Rc::default(),
             scratch: Scratch::new(),
+            desk: Desk::new(),
             log,
             answer,
             protocols,
@@ -278,6 +281,12 @@ impl Core {
     pub(crate) fn trace(&self, headers: &HeaderMap, trusted: bool) -> Option<Trace> {
         let tracing = self.settings().tracing.as_ref()?;
         Some(Trace::of(headers, trusted, tracing, || self.clock.random()))
+    }
+
+    /// The trace of a request that names no trace that is believed.
+    pub(crate) fn fresh_trace(&self) -> Option<Trace> {
+        let tracing = self.settings().tracing.as_ref()?;
+        Some(Trace::begin(tracing, || self.clock.random()))
     }
 
     /// Counts a connection in, unless there are too many.

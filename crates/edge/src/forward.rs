@@ -56,7 +56,7 @@ pub(crate) async fn answer(
     record.describe(
         &Head::of(&parts, found.as_ref().ok().map(|(authority, _)| authority)),
         &client,
-        &id,
+        id.as_bytes(),
         trace.as_ref(),
     );
     let passed = match found {
@@ -168,6 +168,8 @@ impl Journey<'_> {
                 Err((Refusal::UPSTREAM, record))
             }
             Ok(Asked { mut response, link, seat, .. }) => {
+                // Which HTTP/1 the app speaks is between it and us.
+                *response.version_mut() = Version::HTTP_11;
                 admit::clean_answer(response.headers_mut());
                 self.route.answer.finish(response.headers_mut(), self.terms.tls_only);
                 if let Some(cookie) = cookie.and_then(|(name, secure)| seat.set_cookie(name, secure)) {

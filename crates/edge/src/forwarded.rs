@@ -51,15 +51,17 @@ pub(crate) fn is_https(headers: &HeaderMap) -> bool {
 /// Removes what a stranger says of itself. From everybody, the twins with `_` of headers that only we may set: CGI and
 /// its heirs show `X_Forwarded_For` to the app under the same name as `X-Forwarded-For`.
 pub(crate) fn remove_claims(headers: &mut HeaderMap, trusted: bool) {
-    let is_claim = |name: &&HeaderName| {
-        let name = name.as_str();
-        // What only a handshake with us can tell is believed from nobody, not even a proxy we trust.
-        is_twin(name) || tls::is_about_certificate(name) || (!trusted && is_about_client(name))
-    };
+    let is_claim = |name: &&HeaderName| is_claim(name.as_str(), trusted);
     let claims: Vec<HeaderName> = headers.keys().filter(is_claim).cloned().collect();
     for name in claims {
         headers.remove(name);
     }
+}
+
+/// Whether a header of this name, in lower case, is removed from what a client sends.
+pub(crate) fn is_claim(name: &str, trusted: bool) -> bool {
+    // What only a handshake with us can tell is believed from nobody, not even a proxy we trust.
+    is_twin(name) || tls::is_about_certificate(name) || (!trusted && is_about_client(name))
 }
 
 /// What tells an app who its client is, ours and the ways of other proxies.

@@ -24,6 +24,7 @@ mod route;
 
 mod admit;
 mod balance;
+mod fast;
 mod forward;
 mod respond;
 mod secure;

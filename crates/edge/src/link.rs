@@ -121,7 +121,7 @@ impl Link {
     }
 }
 
-async fn connect(address: &Address) -> io::Result<UpstreamStream> {
+pub(crate) async fn connect(address: &Address) -> io::Result<UpstreamStream> {
     match address {
         Address::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;

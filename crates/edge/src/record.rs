@@ -47,6 +47,7 @@ pub(crate) struct Record {
     cut: Option<BodyCut>,
     is_tunnel: bool,
     is_unanswered: bool,
+    is_written: bool,
 }
 
 impl Record {
@@ -69,6 +70,7 @@ impl Record {
             cut: None,
             is_tunnel: false,
             is_unanswered: true,
+            is_written: false,
         }
     }
 
@@ -77,7 +79,7 @@ impl Record {
     }
 
     /// Writes the request's half of the line, while its head is still in reach.
-    pub(crate) fn describe(&mut self, head: &Head<'_>, client: &Client, id: &HeaderValue, trace: Option<&Trace>) {
+    pub(crate) fn describe(&mut self, head: &Head<'_>, client: &Client, id: &[u8], trace: Option<&Trace>) {
         let Some(log) = &self.core.log else { return };
         let mut line = line::Request { bytes: log.borrow_buffer(), split: 0 };
         match log.format {
@@ -109,7 +111,6 @@ impl Record {
     }
 
     /// So many bytes of its body have come, where no meter counts them.
-    #[expect(dead_code, reason = "for answers that come from elsewhere than hyper's client")]
     pub(crate) fn receive(&mut self, bytes: u64) {
         self.bytes_in += bytes;
     }
@@ -127,6 +128,18 @@ impl Record {
     /// It is asked again.
     pub(crate) fn retry(&mut self) {
         self.retries += 1;
+    }
+
+    /// Nothing is written: another record is begun for the same request.
+    pub(crate) fn forget(mut self) {
+        self.note_answer();
+        if self.route.is_some() {
+            self.count_of_route().in_flight.sub(1);
+        }
+        if let Some(log) = &self.core.log {
+            log.return_buffer(std::mem::take(&mut self.line).bytes);
+        }
+        self.is_written = true;
     }
 
     /// The answer's head has come from an upstream that was asked at `asked`.
@@ -236,6 +249,16 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
+        self.end();
+    }
+}
+
+impl Record {
+    /// The answer has ended. Whoever does not say so drops the record.
+    pub(crate) fn end(&mut self) {
+        if std::mem::replace(&mut self.is_written, true) {
+            return;
+        }
         let now = self.core.clock.now();
         if self.is_unanswered && self.refused.is_none() {
             let gone = StatusCode::from_u16(CLIENT_GONE).expect("three digits are a status");

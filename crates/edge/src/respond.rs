@@ -13,7 +13,7 @@ mod headers;
 mod own;
 mod page;
 
-pub(crate) use headers::AnswerHeaders;
+pub(crate) use headers::{AnswerHeaders, Meeting, Said};
 pub(crate) use own::{redirect, say};
 
 /// Why a request is not passed on, or not answered by the app.

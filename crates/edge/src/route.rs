@@ -64,6 +64,8 @@ pub(crate) struct RouteIndex {
     /// Keyed by what follows `*.`.
     wildcard: HashMap<Box<str>, Paths>,
     any: Paths,
+    /// Some route has a condition on a header.
+    asks_headers: bool,
 }
 
 impl RouteIndex {
@@ -71,13 +73,19 @@ impl RouteIndex {
     pub(crate) fn new<'a>(routes: impl IntoIterator<Item = &'a Route>) -> Result<RouteIndex, EdgeError> {
         let mut index = RouteIndex::default();
         for (number, route) in routes.into_iter().enumerate() {
+            index.asks_headers |= !route.headers.is_empty();
             index.paths_for(route.host.as_deref()).add(route, number)?;
         }
-        let RouteIndex { exact, wildcard, any } = &mut index;
+        let RouteIndex { exact, wildcard, any, .. } = &mut index;
         for paths in exact.values_mut().chain(wildcard.values_mut()).chain([any]) {
             paths.sort();
         }
         Ok(index)
+    }
+
+    /// Whether it matters to any request which headers it has.
+    pub(crate) fn asks_headers(&self) -> bool {
+        self.asks_headers
     }
 
     /// The number of the route for a request.

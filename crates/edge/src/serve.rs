@@ -18,6 +18,7 @@ use crate::body::{Body, BodyCut};
 use crate::client::{Client, Pace, Phase};
 use crate::core::Core;
 use crate::deadline::SWEEP_EVERY;
+use crate::fast;
 use crate::forward;
 use crate::respond::{self, Reason, Refusal};
 use crate::settings::Settings;
@@ -28,7 +29,7 @@ use crate::tunnel;
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How long a client that has sent nothing may hold up a stop: a request that has reached this machine is still taken.
-const LAST_MOMENT: Duration = SWEEP_EVERY;
+pub(crate) const LAST_MOMENT: Duration = SWEEP_EVERY;
 
 /// How hyper is told to speak. Built once for each core.
 pub(crate) struct Protocols {
@@ -80,8 +81,22 @@ pub(crate) async fn serve(core: Rc<Core>, client: Rc<Client>, mut stream: Client
             Err(_) => return,
         },
     };
+    if is_h2 || !fast::may_serve(&core, &client) {
+        return serve_any(core, client, stream, first, is_h2).await;
+    }
+    if let Some((stream, read)) = fast::serve(&core, &client, stream, first).await {
+        serve_any(core, client, stream, read, false).await;
+    }
+}
+
+/// The general path. Boxed, because its state is large and most connections have no use for it.
+async fn serve_any(core: Rc<Core>, client: Rc<Client>, stream: ClientStream, first: Bytes, is_h2: bool) {
     let io = Io::client(stream, first, Rc::clone(&core), Rc::clone(&client));
-    if is_h2 { serve_h2(core, client, io).await } else { serve_h1(core, client, io).await }
+    if is_h2 {
+        Box::pin(serve_h2(core, client, io)).await;
+    } else {
+        Box::pin(serve_h1(core, client, io)).await;
+    }
 }
 
 /// Reads until it is clear whether the client speaks HTTP/2: one read for nearly everybody.

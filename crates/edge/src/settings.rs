@@ -61,6 +61,8 @@ pub struct Settings {
     pub answer_headers: Headers,
     /// How requests are traced; `None` passes on what came, unread.
     pub tracing: Option<Tracing>,
+    /// Whether plain HTTP/1.1 requests may go the fast way. It makes no difference to anybody but tests that compare.
+    pub fast_path: bool,
 }
 
 impl Settings {
@@ -88,6 +90,7 @@ impl Settings {
             sticky_key: None,
             answer_headers: Headers::default(),
             tracing: Some(Tracing::new(TraceFrom::TrustedProxies, 1.0)),
+            fast_path: true,
         }
     }
 }

@@ -120,7 +120,7 @@ pub(crate) struct Scratch(Rc<RefCell<Box<[u8]>>>);
 
 impl Scratch {
     /// As much as hyper's largest read.
-    const BYTES: usize = 64 * 1024;
+    pub(crate) const BYTES: usize = 64 * 1024;
 
     pub(crate) fn new() -> Scratch {
         Scratch(Rc::new(RefCell::new(vec![0; Scratch::BYTES].into_boxed_slice())))

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use prumo_clock::Moment;
 
+use crate::fast;
 use crate::files::{Folder, Shelf};
 use crate::metrics::{RouteCells, ServiceCells, UpstreamCells};
 use crate::respond::AnswerHeaders;
@@ -59,6 +60,8 @@ pub(crate) struct RouteView {
     pub(crate) rewriting: Option<Rewriting>,
     /// What its answers carry, with values that only this core counts references to.
     pub(crate) answer: AnswerHeaders,
+    /// The fast path knows all that it asks for.
+    is_plain: bool,
 }
 
 /// The services of one route, and how many requests chose among them.
@@ -113,6 +116,20 @@ impl View {
         self.secure.borrow()
     }
 
+    /// The same, but only a route that is plain, and none of whose upstreams needs more than HTTP/1.1.
+    pub(crate) fn find_plain(&self, question: &Question<'_>) -> Option<Rc<RouteView>> {
+        let number = self.index.borrow().find(question)?;
+        let routes = self.routes.borrow();
+        let choices = routes.get(number)?;
+        let is_plain = choices.views.iter().all(|view| view.is_plain && view.service.is_plain());
+        if is_plain { choices.next() } else { None }
+    }
+
+    /// Whether it matters to any request which headers it has.
+    pub(crate) fn asks_headers(&self) -> bool {
+        self.index.borrow().asks_headers()
+    }
+
     /// Makes the view what the table says. Upstreams that stay keep their connections; those that go are closed when
     /// idle, and when their last answer has ended.
     pub(crate) fn take(&self, table: &Table, core: usize, now: Moment, sticky_key: &[u8; 32]) {
@@ -163,7 +180,8 @@ impl View {
             let service = services.get(&cells.service).cloned().unwrap_or_else(|| Rc::new(Service::new(0)));
             let (route, folder) = (Arc::clone(&known.route), folder.clone());
             let (rewriting, answer) = (Rewriting::of(&route), AnswerHeaders::new(&route.answer_headers));
-            Rc::new(RouteView { route, cells: Arc::clone(cells), service, folder, rewriting, answer })
+            let is_plain = fast::knows(&route);
+            Rc::new(RouteView { route, cells: Arc::clone(cells), service, folder, rewriting, answer, is_plain })
         };
         Choices { views: known.cells.iter().map(view).collect(), turn: Cell::new(0) }
     }

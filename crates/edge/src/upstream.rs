@@ -14,6 +14,7 @@ use crate::balance::recent::Recent;
 use crate::balance::sticky::Mark;
 use crate::balance::{self, Candidate, Choice, EjectRules, Seen, Sign, Standing, hash};
 use crate::core::Core;
+use crate::fast::{BareLink, IdleLinks};
 use crate::link::Link;
 use crate::link::shared::Pool;
 use crate::metrics::{ServiceCells, ServiceCount, UpstreamCells};
@@ -39,6 +40,8 @@ pub(crate) struct Service {
     cells: RefCell<Arc<ServiceCells>>,
     /// What a good answer takes.
     usual: Cell<Duration>,
+    /// All of its upstreams speak HTTP/1.1.
+    is_plain: Cell<bool>,
     budget: RefCell<Budget>,
     recent: RefCell<Recent>,
 }
@@ -54,6 +57,8 @@ pub(crate) struct Upstream {
     /// Last in, first out: the warmest connection is used, the others may grow old.
     #[expect(clippy::vec_box, reason = "a link is large, and moved in and out for every request")]
     idle: RefCell<Vec<Box<Link>>>,
+    /// Those of the fast path.
+    idle_bare: IdleLinks,
     /// Connections that carry many requests at once.
     shared: Rc<Pool>,
     /// No longer in the table: connections to it are not kept.
@@ -70,6 +75,7 @@ impl Service {
             traffic: RefCell::default(),
             cells: RefCell::new(Arc::new(ServiceCells::new("", core + 1))),
             usual: Cell::default(),
+            is_plain: Cell::new(true),
             budget: RefCell::default(),
             recent: RefCell::default(),
         }
@@ -79,8 +85,14 @@ impl Service {
         self.upstreams.borrow()
     }
 
+    /// Whether the fast path can ask all of its upstreams.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.is_plain.get()
+    }
+
     /// Takes the new list and retires who is no longer on it.
     pub(crate) fn replace(&self, upstreams: Vec<Rc<Upstream>>) {
+        self.is_plain.set(upstreams.iter().all(|upstream| upstream.settings.protocol == Protocol::H1));
         let before = self.upstreams.replace(upstreams);
         let now = self.upstreams.borrow();
         for upstream in before.iter().filter(|old| !now.iter().any(|new| Rc::ptr_eq(old, new))) {
@@ -102,12 +114,25 @@ impl Service {
         now: Moment,
         tried: &[Rc<Upstream>],
     ) -> Result<Seat, NoSeat> {
+        let taken = self.look_for_seat(wish, now, tried);
+        if matches!(taken, Err(NoSeat::Full)) {
+            self.count(|count| count.full.add(1));
+        }
+        taken
+    }
+
+    /// The same for who leaves it to others to refuse the request.
+    pub(crate) fn look_for_seat(
+        self: &Rc<Self>,
+        wish: &Wish<'_>,
+        now: Moment,
+        tried: &[Rc<Upstream>],
+    ) -> Result<Seat, NoSeat> {
         let upstreams = self.upstreams.borrow();
         let traffic = self.traffic.borrow();
         if let Some(most) = traffic.in_flight_max
             && upstreams.iter().map(|upstream| upstream.cells.total_requests()).sum::<u64>() >= u64::from(most)
         {
-            self.count(|count| count.full.add(1));
             return Err(NoSeat::Full);
         }
         let is_untried = |index: usize| !tried.iter().any(|tried| Rc::ptr_eq(tried, &upstreams[index]));
@@ -217,6 +242,7 @@ impl Service {
     pub(crate) fn sweep(&self, now: Moment) {
         for upstream in self.upstreams.borrow().iter() {
             upstream.idle.borrow_mut().retain_mut(|link| now.since(link.idle_since) < IDLE_AGE_MAX && link.settle());
+            upstream.idle_bare.sweep(now);
             upstream.shared.sweep(now);
         }
     }
@@ -256,6 +282,7 @@ impl Upstream {
             core,
             standing: Cell::new(Standing::new(now)),
             idle: RefCell::default(),
+            idle_bare: IdleLinks::default(),
             shared: Rc::default(),
             is_retired: Cell::new(false),
         }
@@ -285,6 +312,17 @@ impl Upstream {
         None
     }
 
+    /// The same for the fast path.
+    pub(crate) fn take_bare(&self, now: Moment) -> Option<BareLink> {
+        self.idle_bare.take(now)
+    }
+
+    pub(crate) fn keep_bare(&self, link: BareLink, now: Moment) {
+        if !self.is_retired.get() {
+            self.idle_bare.keep(link, now);
+        }
+    }
+
     fn keep(&self, link: Box<Link>) {
         let mut idle = self.idle.borrow_mut();
         if !self.is_retired.get() && idle.len() < IDLE_MAX {
@@ -295,6 +333,7 @@ impl Upstream {
     fn retire(&self) {
         self.is_retired.set(true);
         self.idle.borrow_mut().clear();
+        self.idle_bare.clear();
         self.shared.retire();
     }
 }

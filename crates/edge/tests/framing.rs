@@ -30,6 +30,16 @@ const SILENCE: Duration = Duration::from_millis(150);
 /// Goal: every raw request has the one fate that is written beside it.
 #[test]
 fn raw_requests_have_one_meaning() {
+    judge_all(true);
+}
+
+/// Goal: the same, when nothing goes the fast way.
+#[test]
+fn raw_requests_have_one_meaning_on_the_general_path() {
+    judge_all(false);
+}
+
+fn judge_all(fast_path: bool) {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/framing");
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
@@ -38,7 +48,7 @@ fn raw_requests_have_one_meaning() {
     assert!(cases.len() >= 200, "only {} cases were found", cases.len());
     // Most of the time is spent waiting, for what comes and for what must not come.
     let mut wrong: Vec<String> = std::thread::scope(|scope| {
-        let judge = |case: &Case| Bench::new().judge(case).err();
+        let judge = |case: &Case| Bench::new(fast_path).judge(case).err();
         let workers: Vec<_> = cases
             .chunks(cases.len().div_ceil(WORKERS))
             .map(|share| scope.spawn(move || share.iter().filter_map(judge).collect::<Vec<_>>()))
@@ -56,9 +66,13 @@ struct Bench {
 }
 
 impl Bench {
-    fn new() -> Bench {
+    fn new(fast_path: bool) -> Bench {
         let app = App::named("app");
-        let site = Site::start_with(|settings| settings.cores = Some(1), |route| route.body_max = BODY_MAX);
+        let set = |settings: &mut prumo_edge::Settings| {
+            settings.cores = Some(1);
+            settings.fast_path = fast_path;
+        };
+        let site = Site::start_with(set, |route| route.body_max = BODY_MAX);
         site.serve(&[app.upstream("one")]);
         Bench { app, site }
     }

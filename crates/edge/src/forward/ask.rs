@@ -16,7 +16,7 @@ use prumo_clock::Moment;
 
 use super::Journey;
 use crate::body::{BodyCut, Meter, Upload};
-use crate::client::{Pace, Phase};
+use crate::client::{Again, Pace, Phase};
 use crate::link::{Failure, Link};
 use crate::record::Record;
 use crate::respond::Refusal;
@@ -45,6 +45,10 @@ impl Journey<'_> {
     pub(super) async fn ask(&self, mut request: Request<Upload>, record: &mut Record) -> Result<Asked, Refusal> {
         let wish = self.wish(&request);
         let mut attempts = Attempts::new(record.started());
+        if let Some(again) = self.client.take_again() {
+            attempts.go_on(again);
+            attempts.count(record)?;
+        }
         loop {
             let mut seat = match attempts.seat.take() {
                 Some(seat) => seat,
@@ -318,6 +322,15 @@ struct Attempts {
 impl Attempts {
     fn new(started: Moment) -> Attempts {
         Attempts { started, tried: Vec::new(), wants_fresh: false, count: 0, retries: 0, seat: None, held: None }
+    }
+
+    /// What the fast path tried is tried.
+    fn go_on(&mut self, again: Again) {
+        self.wants_fresh = again.wants_fresh;
+        if !again.wants_fresh {
+            self.retries = 1;
+        }
+        self.tried.extend(again.tried);
     }
 
     fn count(&mut self, record: &mut Record) -> Result<(), Refusal> {

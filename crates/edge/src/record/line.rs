@@ -1,7 +1,6 @@
 //! How a record is written into the access log: as a JSON object, or as Apache and nginx do.
 
 use http::Version;
-use http::header::HeaderValue;
 use prumo_clock::Moment;
 
 use super::{Head, Record};
@@ -22,10 +21,10 @@ pub(super) struct Request {
 }
 
 impl Request {
-    pub(super) fn write_json(&mut self, head: &Head<'_>, client: &Client, id: &HeaderValue, trace: Option<&Trace>) {
+    pub(super) fn write_json(&mut self, head: &Head<'_>, client: &Client, id: &[u8], trace: Option<&Trace>) {
         let line = &mut self.bytes;
         line.extend_from_slice(b",\"id\":\"");
-        json::escape(line, id.as_bytes(), usize::MAX);
+        json::escape(line, id, usize::MAX);
         if let Some(trace) = trace {
             line.extend_from_slice(b"\",\"trace\":\"");
             line.extend_from_slice(&trace.id);

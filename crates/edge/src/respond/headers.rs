@@ -121,7 +121,6 @@ impl AnswerHeaders {
     }
 
     /// Appends the lines of what is given to a head that is written as bytes.
-    #[cfg_attr(not(test), expect(dead_code, reason = "for answers that are passed on as bytes"))]
     pub(crate) fn write(&self, out: &mut Vec<u8>, said: Said, tls: bool) {
         if said == Said::default() {
             out.extend_from_slice(&self.lines[usize::from(tls)]);

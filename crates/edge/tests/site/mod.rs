@@ -39,6 +39,8 @@ impl Site {
         settings.http = Port::Number(0);
         settings.https = Port::Off;
         settings.cores = Some(2);
+        // Tests that are run twice are run for both paths.
+        settings.fast_path = !module_path!().starts_with("general");
         set(&mut settings);
         let clock = Clock::system();
         let drain = Drain::new(clock.clone());

@@ -41,6 +41,7 @@ pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> Re
         sticky_key: None,
         answer_headers: headers::of(front),
         tracing: front.trace.as_ref().map(tracing),
+        fast_path: true,
     })
 }
 

@@ -1,0 +1,139 @@
+//! Chunked bodies: taken apart strictly, and written anew. Extensions and trailers end here.
+
+use std::io::Write as _;
+
+/// Extensions say nothing to anybody we know of; more than this of them in one body is an attack.
+const EXTENSION_BYTES_MAX: usize = 16 * 1024;
+
+/// As much as the general path takes.
+const TRAILER_BYTES_MAX: usize = 16 * 1024;
+const TRAILERS_COUNT_MAX: usize = 100;
+
+/// The last chunk, without trailers.
+pub(crate) const LAST: &[u8] = b"0\r\n\r\n";
+
+/// A chunked body, as far as it was read.
+#[derive(Debug, Default)]
+pub(crate) struct Chunks {
+    state: State,
+    /// Of the chunk being read.
+    left: u64,
+    extension_bytes: usize,
+    trailers: Vec<u8>,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    FirstDigit,
+    Digits,
+    Space,
+    Extension,
+    SizeFeed,
+    Data,
+    DataReturn,
+    DataFeed,
+    LineStart,
+    Line,
+    LineFeed,
+    LastFeed,
+    Ended,
+}
+
+/// The body is not framed as RFC 9112 wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadChunk;
+
+impl Chunks {
+    pub(crate) fn has_ended(&self) -> bool {
+        self.state == State::Ended
+    }
+
+    /// Takes from `input` what belongs to the body, lends its data to `data`, and says how many bytes it took.
+    pub(crate) fn take(&mut self, input: &[u8], mut data: impl FnMut(&[u8])) -> Result<usize, BadChunk> {
+        let mut at = 0;
+        while at < input.len() && !self.has_ended() {
+            if self.state == State::Data {
+                let length = usize::try_from(self.left).unwrap_or(usize::MAX).min(input.len() - at);
+                data(&input[at..at + length]);
+                self.left -= length as u64;
+                at += length;
+                if self.left == 0 {
+                    self.state = State::DataReturn;
+                }
+                continue;
+            }
+            self.state = self.step(input[at])?;
+            at += 1;
+        }
+        Ok(at)
+    }
+
+    fn step(&mut self, byte: u8) -> Result<State, BadChunk> {
+        Ok(match (self.state, byte) {
+            (State::FirstDigit, _) => self.add_digit(byte)?,
+            (State::Digits | State::Space, b'\r') => State::SizeFeed,
+            (State::Digits | State::Space, b';') => State::Extension,
+            (State::Digits | State::Space, b' ' | b'\t') => self.count_extension(State::Space)?,
+            (State::Digits, _) => self.add_digit(byte)?,
+            (State::Extension, b'\r') => State::SizeFeed,
+            (State::Extension, b'\n') => return Err(BadChunk),
+            (State::Extension, _) => self.count_extension(State::Extension)?,
+            (State::SizeFeed, b'\n') if self.left == 0 => State::LineStart,
+            (State::SizeFeed, b'\n') => State::Data,
+            (State::DataReturn, b'\r') => State::DataFeed,
+            (State::DataFeed, b'\n') => State::FirstDigit,
+            (State::LineStart, b'\r') => State::LastFeed,
+            (State::Line, b'\r') => State::LineFeed,
+            (State::LineStart | State::Line, _) => self.add_trailer(byte)?,
+            (State::LineFeed, b'\n') => {
+                self.trailers.extend_from_slice(b"\r\n");
+                State::LineStart
+            }
+            (State::LastFeed, b'\n') => self.check_trailers()?,
+            _ => return Err(BadChunk),
+        })
+    }
+
+    fn add_digit(&mut self, byte: u8) -> Result<State, BadChunk> {
+        let digit = (byte as char).to_digit(16).ok_or(BadChunk)?;
+        self.left = self.left.checked_mul(16).and_then(|size| size.checked_add(u64::from(digit))).ok_or(BadChunk)?;
+        Ok(State::Digits)
+    }
+
+    fn count_extension(&mut self, state: State) -> Result<State, BadChunk> {
+        self.extension_bytes += 1;
+        if self.extension_bytes > EXTENSION_BYTES_MAX { Err(BadChunk) } else { Ok(state) }
+    }
+
+    fn add_trailer(&mut self, byte: u8) -> Result<State, BadChunk> {
+        self.trailers.push(byte);
+        if byte == b'\n' || self.trailers.len() > TRAILER_BYTES_MAX { Err(BadChunk) } else { Ok(State::Line) }
+    }
+
+    /// They go no further, and still have to be trailers.
+    fn check_trailers(&mut self) -> Result<State, BadChunk> {
+        let mut trailers = std::mem::take(&mut self.trailers);
+        trailers.extend_from_slice(b"\r\n");
+        let mut headers = [httparse::EMPTY_HEADER; TRAILERS_COUNT_MAX];
+        match httparse::parse_headers(&trailers, &mut headers) {
+            Ok(httparse::Status::Complete(_)) => Ok(State::Ended),
+            _ => Err(BadChunk),
+        }
+    }
+}
+
+/// Writes `data` as one chunk.
+pub(crate) fn write(out: &mut Vec<u8>, data: &[u8]) {
+    if data.is_empty() {
+        // That would be the last one.
+        return;
+    }
+    // Writing to a vector cannot fail.
+    let _ = write!(out, "{:x}\r\n", data.len());
+    out.extend_from_slice(data);
+    out.extend_from_slice(b"\r\n");
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,205 @@
+//! The request on its way to the upstream.
+
+use std::cell::RefCell;
+use std::task::{Context, Poll};
+
+use super::{After, Exchange};
+use crate::client::{Pace, Phase};
+use crate::fast::Connection;
+use crate::fast::chunks::{self, Chunks};
+use crate::fast::link::BareLink;
+use crate::fast::pending::Pending;
+use crate::fast::request::Framing;
+use crate::respond::Refusal;
+use crate::stream::Scratch;
+
+/// What is left of a request to be sent.
+pub(crate) struct Up {
+    pub(crate) pending: Pending,
+    pub(crate) body: Source,
+    /// Something of it has been taken by the upstream's socket.
+    pub(crate) is_begun: bool,
+    /// Of the body, so far.
+    bytes: u64,
+    /// The upstream takes no more of it; it may still answer.
+    is_broken: bool,
+}
+
+/// What is still to be read of a request's body.
+pub(crate) enum Source {
+    Ended,
+    Length(u64),
+    Chunked(Box<Chunks>),
+}
+
+impl Source {
+    pub(crate) fn new(framing: Framing) -> Source {
+        match framing {
+            Framing::None => Source::Ended,
+            Framing::Length(length) => Source::Length(length),
+            Framing::Chunked => Source::Chunked(Box::default()),
+        }
+    }
+}
+
+impl Up {
+    pub(crate) fn new(framing: Framing, head: Vec<u8>) -> Up {
+        Up { pending: Pending::of(head), body: Source::new(framing), is_begun: false, bytes: 0, is_broken: false }
+    }
+
+    pub(crate) fn into_buffer(self) -> Vec<u8> {
+        self.pending.into_buffer()
+    }
+
+    /// There is more to come than what was pushed.
+    pub(crate) fn has_body(&self) -> bool {
+        !matches!(self.body, Source::Ended)
+    }
+
+    /// The upstream has all of it.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.body, Source::Ended) && self.pending.is_empty()
+    }
+}
+
+/// Why a piece of a body is not passed on.
+enum Stop {
+    Upstream,
+    Refuse(Refusal),
+}
+
+impl Connection {
+    /// Sends what there is of the request. `Some` when the exchange is over.
+    pub(super) fn move_up(
+        &mut self,
+        cx: &mut Context<'_>,
+        link: &mut BareLink,
+        exchange: &mut Exchange,
+    ) -> Option<After> {
+        if exchange.up.is_broken || exchange.up.has_ended() {
+            return None;
+        }
+        match self.poll_up(cx, link, exchange) {
+            Poll::Pending => None,
+            Poll::Ready(Ok(())) => {
+                begin_waiting(&self.client.pace, exchange);
+                None
+            }
+            // Nothing was sent, and all of it is still here.
+            Poll::Ready(Err(Stop::Upstream)) if !exchange.up.is_begun => Some(After::Again),
+            Poll::Ready(Err(Stop::Upstream)) => {
+                // It may have answered before it closed.
+                exchange.up.is_broken = true;
+                begin_waiting(&self.client.pace, exchange);
+                None
+            }
+            Poll::Ready(Err(Stop::Refuse(refusal))) => Some(exchange.refuse(refusal)),
+        }
+    }
+
+    fn poll_up(
+        &mut self,
+        cx: &mut Context<'_>,
+        link: &mut BareLink,
+        exchange: &mut Exchange,
+    ) -> Poll<Result<(), Stop>> {
+        loop {
+            match exchange.up.pending.poll_write(&mut link.stream, cx) {
+                Poll::Ready(Ok(())) => exchange.up.is_begun = true,
+                Poll::Ready(Err(error)) => {
+                    exchange.up.is_begun |= exchange.up.pending.has_begun();
+                    tracing::debug!(%error, "upstream takes no more of a request");
+                    return Poll::Ready(Err(Stop::Upstream));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+            if matches!(exchange.up.body, Source::Ended) {
+                return Poll::Ready(Ok(()));
+            }
+            if self.taken < self.read.len() {
+                let way = Way { link, exchange, page: &self.core.desk.page, pace: &self.client.pace };
+                self.taken += way.pass(cx, &self.read[self.taken..])?;
+                continue;
+            }
+            let way = Way { link, exchange, page: &self.core.desk.page, pace: &self.client.pace };
+            let read = &mut self.read;
+            let polled = self.core.scratch.poll_read(&mut self.stream, cx, Scratch::BYTES, |cx, bytes| {
+                if bytes.is_empty() {
+                    return Err(Stop::Refuse(Refusal::CLIENT_GONE));
+                }
+                let taken = way.pass(cx, bytes)?;
+                if taken < bytes.len() {
+                    // The next request, already here. Nothing before it is needed any more.
+                    read.clear();
+                    read.extend_from_slice(&bytes[taken..]);
+                }
+                Ok(taken < bytes.len())
+            });
+            match polled {
+                Poll::Ready(Ok(passed)) => {
+                    if passed? {
+                        self.taken = 0;
+                        exchange.head_bytes = 0;
+                    }
+                }
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Stop::Refuse(Refusal::CLIENT_GONE))),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+}
+
+/// The upstream's time to answer begins, unless it has answered already.
+fn begin_waiting(pace: &Pace, exchange: &Exchange) {
+    if pace.phase() == Phase::Upload {
+        pace.await_answer(exchange.timeout());
+    }
+}
+
+/// Where a piece of a body goes.
+struct Way<'a> {
+    link: &'a mut BareLink,
+    exchange: &'a mut Exchange,
+    page: &'a RefCell<Vec<u8>>,
+    pace: &'a Pace,
+}
+
+impl Way<'_> {
+    /// Passes on what of `bytes` belongs to the body, and says how much that was.
+    fn pass(self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize, Stop> {
+        let Way { link, exchange, page, pace } = self;
+        pace.deadline.progress();
+        let up = &mut exchange.up;
+        let (taken, data, has_ended, written) = match &mut up.body {
+            Source::Ended => return Ok(0),
+            Source::Length(left) => {
+                let length = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
+                *left -= length as u64;
+                (length, length, *left == 0, up.pending.write(&mut link.stream, cx, &[], &bytes[..length]))
+            }
+            Source::Chunked(chunks) => {
+                let mut page = page.borrow_mut();
+                page.clear();
+                let mut data = 0;
+                let taken = chunks.take(bytes, |piece| {
+                    data += piece.len();
+                    chunks::write(&mut page, piece);
+                });
+                let taken = taken.map_err(|_| Stop::Refuse(Refusal::CLIENT_GONE))?;
+                if chunks.has_ended() {
+                    page.extend_from_slice(chunks::LAST);
+                }
+                (taken, data, chunks.has_ended(), up.pending.write(&mut link.stream, cx, &page, &[]))
+            }
+        };
+        if has_ended {
+            up.body = Source::Ended;
+        }
+        up.bytes += data as u64;
+        exchange.record.receive(data as u64);
+        if up.bytes > exchange.route.route.body_max {
+            return Err(Stop::Refuse(Refusal::BODY_TOO_LARGE));
+        }
+        written.map(|()| taken).map_err(|_| Stop::Upstream)
+    }
+}

@@ -1,0 +1,74 @@
+//! One keep-alive connection to an upstream as the fast path has it: the socket, and nothing around it.
+
+use std::cell::RefCell;
+use std::io;
+use std::time::Duration;
+
+use prumo_clock::Moment;
+
+use crate::stream::UpstreamStream;
+
+/// Idle connections kept to one upstream by one core, as many as the general path keeps.
+const IDLE_MAX: usize = 128;
+
+/// Below the 5 s after which uvicorn and Node close an idle connection, so that we seldom race them.
+const IDLE_AGE_MAX: Duration = Duration::from_secs(4);
+
+/// One keep-alive connection to an upstream.
+pub(crate) struct BareLink {
+    pub(crate) stream: UpstreamStream,
+    /// It has carried a request before, so the upstream may have closed it without our knowing.
+    pub(crate) is_reused: bool,
+    idle_since: Moment,
+}
+
+impl BareLink {
+    pub(crate) fn new(stream: UpstreamStream, now: Moment) -> BareLink {
+        BareLink { stream, is_reused: false, idle_since: now }
+    }
+
+    /// True when another request may be sent: the kernel has reported neither a close nor bytes that nobody asked for.
+    fn is_quiet(&self) -> bool {
+        let read = match &self.stream {
+            UpstreamStream::Tcp(stream) => stream.try_read(&mut [0]),
+            UpstreamStream::Unix(stream) => stream.try_read(&mut [0]),
+        };
+        matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+/// The idle connections to one upstream. Last in, first out: the warmest is used, the others may grow old.
+#[derive(Default)]
+pub(crate) struct IdleLinks(RefCell<Vec<BareLink>>);
+
+impl IdleLinks {
+    /// The warmest connection that still lives.
+    pub(crate) fn take(&self, now: Moment) -> Option<BareLink> {
+        let mut idle = self.0.borrow_mut();
+        while let Some(mut link) = idle.pop() {
+            if now.since(link.idle_since) < IDLE_AGE_MAX && link.is_quiet() {
+                link.is_reused = true;
+                return Some(link);
+            }
+        }
+        None
+    }
+
+    /// The caller has seen that the upstream is not retired.
+    pub(crate) fn keep(&self, mut link: BareLink, now: Moment) {
+        let mut idle = self.0.borrow_mut();
+        if idle.len() < IDLE_MAX {
+            link.idle_since = now;
+            idle.push(link);
+        }
+    }
+
+    /// Closes those that have been idle too long or that the upstream has closed.
+    pub(crate) fn sweep(&self, now: Moment) {
+        self.0.borrow_mut().retain(|link| now.since(link.idle_since) < IDLE_AGE_MAX && link.is_quiet());
+    }
+
+    pub(crate) fn clear(&self) {
+        self.0.borrow_mut().clear();
+    }
+}
