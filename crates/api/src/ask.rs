@@ -156,8 +156,23 @@ pub struct SiteStatus {
     pub https: Option<String>,
     /// The services, by name.
     pub services: Vec<ServiceStatus>,
+    /// The certificates in files, in the order of the file.
+    pub certificates: Vec<CertificateStatus>,
     /// What a person should know: a file with mistakes, a ledger that is full.
     pub notes: Vec<String>,
+}
+
+/// A certificate in files, as it serves.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct CertificateStatus {
+    /// The file of the certificate.
+    pub file: String,
+    /// The hosts it is for.
+    pub names: Vec<String>,
+    /// When it expires.
+    pub expires: String,
+    /// What is wrong with it, or with the files that should replace it.
+    pub trouble: Option<String>,
 }
 
 /// What runs of one service.

@@ -69,4 +69,4 @@ pub use crate::settings::{
     Protocol, Redirect, RedirectHttps, Retry, Rewrite, Route, Scheme, Settings, Share, ShowCertificate, Target,
     Template, TraceFrom, Tracing, Traffic, UnixSocket, Upstream, Wanted,
 };
-pub use crate::tls::CertificateState;
+pub use crate::tls::{CertificateState, examine, examine_client_certificates};

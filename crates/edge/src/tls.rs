@@ -24,7 +24,7 @@ use crate::authority::{Authority, LEAF_RENEWAL};
 use crate::error::EdgeError;
 use crate::settings::{CertificateFiles, ClientCertificates};
 use names::Certificates;
-use pair::Kept;
+use pair::{Kept, Pair};
 use rules::KeptRule;
 
 /// How often certificate files are looked at: a few `stat` calls, and soon enough after a renewal.
@@ -101,10 +101,25 @@ pub struct CertificateState {
     pub file: std::path::PathBuf,
     /// The hosts it is for.
     pub names: Vec<String>,
+    /// When it begins.
+    pub valid_from: Timestamp,
     /// When it ends.
     pub expires: Timestamp,
     /// Why its files as they are now are not used, so that the last good ones serve.
     pub trouble: Option<String>,
+}
+
+/// Whether certificate files could serve, without serving them: they exist, can be read and belong together. Whether
+/// they are valid now, the dates say.
+pub fn examine(files: &CertificateFiles) -> Result<CertificateState, EdgeError> {
+    let pair = Pair::read(files)?;
+    let file = files.certificate.clone();
+    Ok(CertificateState { file, names: pair.names, valid_from: pair.valid_from, expires: pair.expires, trouble: None })
+}
+
+/// Whether clients could be asked for certificates by this rule.
+pub fn examine_client_certificates(rule: &ClientCertificates) -> Result<(), EdgeError> {
+    rules::verifier(rule).map(drop)
 }
 
 impl Tls {
@@ -217,6 +232,7 @@ impl Tls {
         let state = |kept: &Kept| CertificateState {
             file: kept.files.certificate.clone(),
             names: kept.pair.names.clone(),
+            valid_from: kept.pair.valid_from,
             expires: kept.pair.expires,
             trouble: kept.trouble.clone(),
         };

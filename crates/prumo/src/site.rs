@@ -1,5 +1,6 @@
 //! A site that runs: what it was told, and what can be done with it.
 
+pub(crate) mod certificates;
 mod health;
 mod status;
 

@@ -30,6 +30,7 @@ fn exposes_what_was_counted() {
     let certificates = [CertificateState {
         file: "a\"b.pem".into(),
         names: vec!["a.test".to_owned()],
+        valid_from: Timestamp::from_millis(0),
         expires: Timestamp::from_millis(1_795_000_000_999),
         trouble: Some("not the key".to_owned()),
     }];

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use prumo_clock::Timestamp;
-use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
@@ -58,12 +58,21 @@ pub(super) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Ed
     match chain {
         Ok(chain) if chain.is_empty() => Err(bad(file, "there is no certificate in it".to_owned(), HINT_CERTIFICATE)),
         Ok(chain) => Ok(chain),
-        Err(error) => Err(bad(file, error.to_string(), HINT_CERTIFICATE)),
+        Err(error) => Err(unreadable(file, &error, HINT_CERTIFICATE)),
     }
 }
 
 fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, EdgeError> {
-    PrivateKeyDer::from_pem_file(file).map_err(|error| bad(file, error.to_string(), HINT_KEY))
+    PrivateKeyDer::from_pem_file(file).map_err(|error| unreadable(file, &error, HINT_KEY))
+}
+
+fn unreadable(file: &Path, error: &pem::Error, hint: &'static str) -> EdgeError {
+    match error {
+        pem::Error::Io(error) => {
+            bad(file, format!("it cannot be read: {error}"), "check the path, and that prumo's user may read it")
+        }
+        other => bad(file, other.to_string(), hint),
+    }
 }
 
 pub(super) fn names_of(certificate: &CertificateDer<'_>) -> Result<Vec<String>, String> {

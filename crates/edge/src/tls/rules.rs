@@ -84,7 +84,7 @@ impl KeptRule {
     }
 }
 
-fn verifier(settings: &ClientCertificates) -> Result<Arc<dyn ClientCertVerifier>, EdgeError> {
+pub(super) fn verifier(settings: &ClientCertificates) -> Result<Arc<dyn ClientCertVerifier>, EdgeError> {
     const HINT: &str = "give the certificates of the authorities that sign your clients' certificates, as PEM";
     let mut roots = RootCertStore::empty();
     for file in &settings.authorities {

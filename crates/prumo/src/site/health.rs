@@ -18,6 +18,7 @@ impl Site {
             self.disk_health(),
             self.file_health(),
         ];
+        checks.extend(self.certificate_health());
         let asked = self.parts.clock.now();
         if let Ok(status) = self.status(None).await {
             let took = self.milliseconds_since(asked);
@@ -107,7 +108,7 @@ impl Site {
         self.check("file", status, asked, note.unwrap_or_else(|| "good".to_owned()))
     }
 
-    fn check(&self, name: &str, status: HealthWord, asked: Moment, message: String) -> HealthCheck {
+    pub(super) fn check(&self, name: &str, status: HealthWord, asked: Moment, message: String) -> HealthCheck {
         HealthCheck { name: name.to_owned(), status, response_time_ms: self.milliseconds_since(asked), message }
     }
 

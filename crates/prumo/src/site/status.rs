@@ -26,6 +26,7 @@ impl Site {
             http: bound.http.first().map(ToString::to_string),
             https: bound.https.first().map(ToString::to_string),
             services,
+            certificates: self.certificates(),
             notes: self.notes(),
         })
     }
@@ -54,7 +55,8 @@ impl Site {
     }
 
     fn notes(&self) -> Vec<String> {
-        self.file_note.read().expect("no holder of this lock panics").iter().cloned().collect()
+        let of_file = self.file_note.read().expect("no holder of this lock panics").clone();
+        of_file.into_iter().chain(self.certificate_notes()).collect()
     }
 }
 
