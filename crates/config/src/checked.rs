@@ -26,6 +26,7 @@ mod names;
 mod numbers;
 mod other_words;
 mod paths;
+mod places;
 mod reachable;
 mod rewrites;
 pub(crate) mod rules;
@@ -45,6 +46,7 @@ pub(crate) use headers::{
 pub(crate) use names::{Host, ServiceName, UrlPath};
 pub(crate) use numbers::Cores;
 pub(crate) use paths::RoutePath;
+pub(crate) use places::{At, Places};
 pub(crate) use status::StatusCodes;
 pub(crate) use switch::Switch;
 pub(crate) use targets::Targets;

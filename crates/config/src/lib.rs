@@ -34,8 +34,8 @@ pub use nearest::nearest;
 pub use reference::{NoSuchKey, explain, json_schema, reference_markdown};
 pub use resolved::{
     Action, Balance, Check, Condition, Config, Forward, HashBy, Health, Hedge, Hsts, LineFormat, Listen, MetricsAccess,
-    PathMatch, Port, Protocol, Redirect, RedirectHttps, RetryOn, Rewrite, Route, SecretSource, Service,
-    ShowCertificate, Signal, Target, TraceFrom, Value, Wanted, When,
+    Outside, PathMatch, Place, Port, Protocol, Redirect, RedirectHttps, RetryOn, Rewrite, Route, SecretSource,
+    SeenHost, Service, ShowCertificate, Signal, Target, TraceFrom, Value, Wanted, When,
 };
 pub use secrecy::smells_secret;
 pub use settings::{

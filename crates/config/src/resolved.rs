@@ -9,8 +9,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::settings::{
-    Admin, Answer, Certificate, ClientCertificate, Edge, Files, HealthTable, Restart, Retry, Root, RouteHeaders,
-    RouteTable, ServiceTable, Site, Stop, Traffic,
+    Admin, Answer, Certificate, ClientCertificate, Edge, Files, HealthTable, OutsideTable, Restart, Retry, Root,
+    RouteHeaders, RouteTable, ServiceTable, Site, Stop, Traffic,
 };
 use crate::value::{Size, Template};
 
@@ -21,6 +21,8 @@ pub struct Config {
     pub site: Site,
     /// The programs to keep running, by name. None only where a route needs none.
     pub services: BTreeMap<String, Service>,
+    /// Services that somebody else runs, by name. No name is in both.
+    pub outside: BTreeMap<String, Outside>,
     /// Which requests go to which service, in the order of the file.
     pub routes: Vec<Route>,
     /// Certificates that are kept as files.
@@ -117,6 +119,63 @@ pub enum Listen {
     Socket,
     /// Not at all: a worker.
     Nothing,
+}
+
+/// A service that somebody else runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Outside {
+    /// Where it is.
+    pub at: Vec<Place>,
+    /// What is spoken there.
+    pub protocol: Protocol,
+    /// Who signs its certificates; the authorities of the system when absent. Relative to the folder of the file.
+    pub authority: Option<PathBuf>,
+    /// The host that it sees.
+    pub host: SeenHost,
+    /// How often its names are looked up.
+    pub resolve_every: Duration,
+    /// How its addresses are spared.
+    pub traffic: Traffic,
+}
+
+/// One place of a service outside.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A name or an address.
+    Host {
+        /// The name or the address, without brackets.
+        host: String,
+        /// The port.
+        port: u16,
+        /// Whether TLS is spoken there.
+        tls: bool,
+    },
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Place::Unix(path) => write!(formatter, "unix:{}", path.display()),
+            Place::Host { host, port, tls } => {
+                let scheme = if *tls { "https" } else { "http" };
+                match host.contains(':') {
+                    true => write!(formatter, "{scheme}://[{host}]:{port}"),
+                    false => write!(formatter, "{scheme}://{host}:{port}"),
+                }
+            }
+        }
+    }
+}
+
+/// The host that a service outside sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SeenHost {
+    /// Its own.
+    Upstream,
+    /// The one that the client asked for.
+    Client,
 }
 
 /// What a replica speaks to the edge.
@@ -442,10 +501,17 @@ pub enum Signal {
 impl Config {
     /// What the checked tables mean. Nothing can be wrong any more.
     pub(crate) fn resolve(root: Root) -> Config {
-        let services = root.service.into_iter().map(|(name, table)| (name.clone(), Service::resolve(name, table)));
+        let (mut services, mut outside) = (BTreeMap::new(), BTreeMap::new());
+        for (name, mut table) in root.service {
+            match table.at.take() {
+                Some(at) => drop(outside.insert(name, Outside::resolve(at, table.protocol, table.traffic))),
+                None => drop(services.insert(name.clone(), Service::resolve(name, table))),
+            }
+        }
         Config {
             site: root.site,
-            services: services.collect(),
+            services,
+            outside,
             routes: with_names_of_their_own(root.route.into_iter().map(Route::resolve).collect()),
             certificates: root.certificate,
             client_certificates: root.client_certificate,
@@ -455,12 +521,18 @@ impl Config {
     }
 }
 
+impl Outside {
+    fn resolve(at: OutsideTable, protocol: Protocol, traffic: Traffic) -> Outside {
+        Outside { at: at.url, protocol, authority: at.ca, host: at.host, resolve_every: at.resolve, traffic }
+    }
+}
+
 impl Service {
     fn resolve(name: String, table: ServiceTable) -> Service {
         let health = table.health.unwrap_or_else(HealthTable::unstated);
         Service {
             name,
-            run: table.run,
+            run: table.run.unwrap_or_default(),
             folder: table.folder,
             environment: table.environment,
             user: table.user,

@@ -22,8 +22,9 @@ use crate::listen::{self, Crowd, Listeners};
 use crate::metrics::{
     Apart, CoreCount, Count, Counters, ReplicaCounters, RouteCells, RouteCounters, Scrape, ServiceCells, UpstreamCells,
 };
+use crate::outside::{OutsideReport, Watch};
 use crate::route::RouteIndex;
-use crate::settings::{Action, Bound, InFlight, ListeningSocket, Route, Settings, Traffic, Upstream};
+use crate::settings::{Action, Bound, InFlight, ListeningSocket, Outside, Route, Settings, Traffic, Upstream};
 use crate::table::{Table, TableRoute, TableTraffic, TableUpstream};
 use crate::tls::Tls;
 
@@ -49,7 +50,9 @@ struct Inner {
     registry: Mutex<Registry>,
     generation: AtomicU64,
     clock: Clock,
+    stage: Stage,
     stopping: Stopping,
+    outside: Arc<Watch>,
     /// Threads that read files, until a route needs them.
     readers: Mutex<Option<(readers::Waiting, Stage)>>,
 }
@@ -62,6 +65,9 @@ type NamedUpstream = (String, String, Arc<UpstreamCells>);
 struct Registry {
     routes: HashMap<(String, String), Arc<RouteCells>>,
     services: BTreeMap<String, Arc<ServiceCells>>,
+    /// The upstreams that are replicas, and those of services outside.
+    replicas: BTreeMap<String, Vec<Upstream>>,
+    outside: BTreeMap<String, Vec<Upstream>>,
     upstreams: HashMap<String, (String, Arc<UpstreamCells>)>,
 }
 
@@ -126,7 +132,19 @@ impl Edge {
         let (own_clock, stopping) = (clock.clone(), stage.stopping());
         let readers = Mutex::new(Some((waiting, stage.clone())));
         let tls = tls.map(Mutex::new);
-        let inner = Inner { shared, bound, tls, lines_lost, registry, generation, clock: own_clock, stopping, readers };
+        let inner = Inner {
+            shared,
+            bound,
+            tls,
+            lines_lost,
+            registry,
+            generation,
+            clock: own_clock,
+            stage: stage.clone(),
+            stopping,
+            readers,
+            outside: Arc::default(),
+        };
         let edge = Edge { inner: Arc::new(inner) };
         edge.keep_certificates(clock, stage)?;
         let bound = edge.addresses();
@@ -176,6 +194,35 @@ impl Edge {
     /// Sends requests to these upstreams from now on and returns the generation of the change. See [`Edge::settled`].
     pub fn upstreams(&self, services: BTreeMap<String, Vec<Upstream>>) -> u64 {
         let mut registry = self.registry();
+        registry.replicas = services;
+        self.publish_upstreams(&mut registry)
+    }
+
+    /// Watches these services outside from now on, and no others. Fails when the file of an authority cannot be read;
+    /// what was watched before then stays.
+    pub fn outside(&self, services: Vec<Outside>) -> Result<(), EdgeError> {
+        self.inner.outside.set(services)?;
+        let edge = Arc::downgrade(&self.inner);
+        let publish = move |upstreams| {
+            let Some(inner) = edge.upgrade() else { return };
+            let edge = Edge { inner };
+            let mut registry = edge.registry();
+            registry.outside = upstreams;
+            edge.publish_upstreams(&mut registry);
+        };
+        let (clock, stage) = (self.inner.clock.clone(), &self.inner.stage);
+        self.inner.outside.start(clock, stage, Box::new(publish)).map_err(starting("starting a thread"))
+    }
+
+    /// How the services outside are, by name.
+    pub fn outside_reports(&self) -> BTreeMap<String, OutsideReport> {
+        self.inner.outside.reports()
+    }
+
+    fn publish_upstreams(&self, registry: &mut Registry) -> u64 {
+        let services = registry.replicas.iter().chain(&registry.outside);
+        let services: BTreeMap<String, Vec<Upstream>> =
+            services.map(|(service, upstreams)| (service.clone(), upstreams.clone())).collect();
         let before = self.inner.shared.table.load();
         let cores = self.cores();
         let services: BTreeMap<String, Vec<TableUpstream>> = services
@@ -259,7 +306,9 @@ impl Edge {
         let services: Vec<Arc<ServiceCells>> = self.registry().services.values().cloned().collect();
         let (services, now) = (&services, self.inner.clock.now());
         let certificates = &self.certificate_states()[..];
-        Scrape { cores, routes: &routes, services, upstreams: &upstreams, now, lines_lost_by_writer, certificates }
+        let lookups_failed = self.inner.outside.lookups_failed();
+        let upstreams = &upstreams;
+        Scrape { cores, routes: &routes, services, upstreams, now, lines_lost_by_writer, certificates, lookups_failed }
             .write(out);
     }
 

@@ -275,8 +275,7 @@ impl Connection {
         let begun = self.core.clock.now();
         self.client.pace.enter(Phase::Upstream);
         let upstream = Rc::clone(&exchange.upstream);
-        let connected =
-            self.core.clock.timeout(CONNECT_TIMEOUT, crate::link::connect(&upstream.settings.address)).await;
+        let connected = self.core.clock.timeout(CONNECT_TIMEOUT, crate::link::connect(&upstream.settings)).await;
         let now = self.core.clock.now();
         match connected {
             Ok(Ok(stream)) => {

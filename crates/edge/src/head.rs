@@ -24,7 +24,7 @@ pub(crate) fn write_h1<B: http_body::Body>(request: &mut Request<B>) {
 }
 
 /// HTTP/2: the host in `:authority`, and nothing that belongs to a connection.
-pub(crate) fn write_h2<B>(request: &mut Request<B>) {
+pub(crate) fn write_h2<B>(request: &mut Request<B>, scheme: Scheme) {
     *request.version_mut() = Version::HTTP_2;
     let headers = request.headers_mut();
     headers.remove(header::CONNECTION);
@@ -33,7 +33,7 @@ pub(crate) fn write_h2<B>(request: &mut Request<B>) {
     let Some(host) = headers.remove(header::HOST) else { return };
     if let Ok(authority) = Authority::try_from(host.as_bytes()) {
         let mut target = http::uri::Parts::default();
-        target.scheme = Some(Scheme::HTTP);
+        target.scheme = Some(scheme);
         target.authority = Some(authority);
         target.path_and_query = Some(request.uri().path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/")));
         if let Ok(target) = Uri::from_parts(target) {

@@ -47,6 +47,7 @@ mod host;
 mod json;
 mod link;
 mod metrics;
+mod outside;
 mod serve;
 mod settings;
 mod stream;
@@ -62,11 +63,12 @@ pub use crate::edge::{Edge, Health};
 pub use crate::error::{EdgeError, Owner};
 pub use crate::listen::owner_of_port;
 pub use crate::metrics::{Bucket, Counters, Latency, ReplicaCounters, RouteCounters};
+pub use crate::outside::OutsideReport;
 pub use crate::route::{Explanation, Look, Question, Verdict, explain};
 pub use crate::settings::{
     AccessLog, Action, Address, Answer, Balance, Bound, CertificateFiles, ClientCertificates, Condition, Files,
-    Forward, Frame, HashBy, Headers, Hedge, InFlight, LineFormat, ListeningSocket, Network, Part, PathMatch, Port,
-    Protocol, Redirect, RedirectHttps, Retry, Rewrite, Route, Scheme, Settings, Share, ShowCertificate, Target,
-    Template, TraceFrom, Tracing, Traffic, UnixSocket, Upstream, Wanted,
+    Forward, Frame, HashBy, Headers, Hedge, InFlight, LineFormat, ListeningSocket, Network, Outside, Part, PathMatch,
+    Place, Port, Protocol, Redirect, RedirectHttps, Retry, Rewrite, Route, Scheme, Secure, Settings, Share,
+    ShowCertificate, Target, Template, TraceFrom, Tracing, Traffic, UnixSocket, Upstream, Wanted,
 };
 pub use crate::tls::{CertificateState, examine, examine_client_certificates};

@@ -7,6 +7,7 @@ mod single;
 use std::io;
 use std::os::fd::AsRawFd;
 use std::path::Path;
+use std::sync::Arc;
 use std::task::Context;
 
 use http::{Request, Response};
@@ -14,12 +15,13 @@ use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use prumo_clock::Moment;
 use tokio::net::{TcpStream, UnixStream};
+use tokio_rustls::TlsConnector;
 
 use crate::body::Upload;
 use crate::client::Pace;
 use crate::core::Core;
 use crate::head;
-use crate::settings::Address;
+use crate::settings::{Address, Upstream};
 use crate::stream::UpstreamStream;
 use shared::Place;
 use single::Single;
@@ -61,8 +63,11 @@ fn failure(mut error: TrySendError<Request<Upload>>) -> Failure {
 
 impl Link {
     /// Connects for one request at a time; the caller limits the time.
-    pub(crate) async fn open(core: &Core, address: &Address) -> io::Result<Link> {
-        let stream = connect(address).await?;
+    pub(crate) async fn open(core: &Core, upstream: &Upstream) -> io::Result<Link> {
+        Link::single(core, connect(upstream).await?).await
+    }
+
+    async fn single(core: &Core, stream: UpstreamStream) -> io::Result<Link> {
         let single = Single::open(stream, &core.protocols.upstream, core.scratch.clone()).await?;
         Ok(Link { carrier: Carrier::Single(single), is_reused: false, idle_since: core.clock.now() })
     }
@@ -106,7 +111,7 @@ impl Link {
                 single.exchange(request, pace).await
             }
             Carrier::Shared(place) => {
-                head::write_h2(&mut request);
+                head::write_h2(&mut request, place.scheme());
                 place.exchange(request, pace).await
             }
         }
@@ -121,12 +126,14 @@ impl Link {
     }
 }
 
-pub(crate) async fn connect(address: &Address) -> io::Result<UpstreamStream> {
-    match address {
+pub(crate) async fn connect(upstream: &Upstream) -> io::Result<UpstreamStream> {
+    match &upstream.address {
         Address::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
-            Ok(UpstreamStream::Tcp(stream))
+            let Some(secure) = &upstream.secure else { return Ok(UpstreamStream::Tcp(stream)) };
+            let handshake = TlsConnector::from(Arc::clone(&secure.config)).connect(secure.name.clone(), stream);
+            Ok(UpstreamStream::Tls(Box::new(handshake.await?)))
         }
         Address::Unix(path) => Ok(UpstreamStream::Unix(connect_socket(path).await?)),
     }

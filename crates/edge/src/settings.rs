@@ -5,13 +5,17 @@ use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::HeaderValue;
+
 mod balance;
 mod files;
+mod outside;
 mod route;
 mod template;
 
 pub use balance::{Balance, HashBy, Hedge, Retry, Traffic};
 pub use files::Files;
+pub use outside::{Outside, Place, Secure};
 pub use route::{Action, Answer, Condition, Forward, PathMatch, Redirect, Rewrite, Route, Target, Wanted};
 pub(crate) use template::Filling;
 pub use template::{Part, Template};
@@ -348,12 +352,21 @@ pub struct Upstream {
     pub address: Address,
     /// What it speaks.
     pub protocol: Protocol,
+    /// How TLS is spoken to it, if it is.
+    pub secure: Option<Secure>,
+    /// The host it is asked for; the client's when absent.
+    pub host: Option<HeaderValue>,
 }
 
 impl Upstream {
     /// An upstream that speaks HTTP/1.1.
     pub fn new(id: impl Into<String>, address: Address) -> Upstream {
-        Upstream { id: id.into(), address, protocol: Protocol::H1 }
+        Upstream { id: id.into(), address, protocol: Protocol::H1, secure: None, host: None }
+    }
+
+    /// Whether it is asked in HTTP/1.1 without TLS, for the host that the client names.
+    pub(crate) fn is_plain(&self) -> bool {
+        self.protocol == Protocol::H1 && self.secure.is_none() && self.host.is_none()
     }
 }
 

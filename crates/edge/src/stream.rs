@@ -40,12 +40,23 @@ impl ClientStream {
 pub(crate) enum UpstreamStream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
 impl UpstreamStream {
     pub(crate) fn keep_alive(&self) {
-        if let UpstreamStream::Tcp(stream) = self {
-            keep_alive(stream);
+        match self {
+            UpstreamStream::Tcp(stream) => keep_alive(stream),
+            UpstreamStream::Tls(stream) => keep_alive(stream.get_ref().0),
+            UpstreamStream::Unix(_) => {}
+        }
+    }
+
+    /// Whether HTTP/2 may be spoken: without TLS it was known before.
+    pub(crate) fn speaks_h2(&self) -> bool {
+        match self {
+            UpstreamStream::Tls(stream) => stream.get_ref().1.alpn_protocol() == Some(b"h2"),
+            UpstreamStream::Tcp(_) | UpstreamStream::Unix(_) => true,
         }
     }
 }
@@ -111,7 +122,7 @@ macro_rules! either_stream {
 }
 
 either_stream!(ClientStream { Plain, Unix, Tls });
-either_stream!(UpstreamStream { Tcp, Unix });
+either_stream!(UpstreamStream { Tcp, Unix, Tls });
 
 /// A core's one read buffer. Every socket reads into it and what arrived is copied on: copying the few hundred bytes of
 /// a usual message is cheaper than clearing hyper's 8 KiB for each read, and an idle connection holds no buffer.

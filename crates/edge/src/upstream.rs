@@ -92,7 +92,7 @@ impl Service {
 
     /// Takes the new list and retires who is no longer on it.
     pub(crate) fn replace(&self, upstreams: Vec<Rc<Upstream>>) {
-        self.is_plain.set(upstreams.iter().all(|upstream| upstream.settings.protocol == Protocol::H1));
+        self.is_plain.set(upstreams.iter().all(|upstream| upstream.settings.is_plain()));
         let before = self.upstreams.replace(upstreams);
         let now = self.upstreams.borrow();
         for upstream in before.iter().filter(|old| !now.iter().any(|new| Rc::ptr_eq(old, new))) {
@@ -295,8 +295,8 @@ impl Upstream {
     /// A new connection, or where requests share connections a place on one. The caller limits the time.
     pub(crate) async fn open(&self, core: &Core) -> io::Result<Link> {
         match self.settings.protocol {
-            Protocol::H1 => Link::open(core, &self.settings.address).await,
-            Protocol::H2 => Ok(Link::on(self.shared.take(core, &self.settings.address).await?, core.clock.now())),
+            Protocol::H1 => Link::open(core, &self.settings).await,
+            Protocol::H2 => self.shared.take(core, &self.settings).await,
         }
     }
 

@@ -125,7 +125,7 @@ fn carries_tunnels_beside_requests() {
         }
         send(&mut second, Bytes::new(), true).await;
         assert_eq!(collect(&mut from_second).await.unwrap().0, b"goodbye");
-        assert!(site.metrics().contains("prumo_edge_tunnels_open 1"));
+        eventually("one tunnel has ended", || site.metrics().contains("prumo_edge_tunnels_open 1"));
         first.send_reset(Reason::CANCEL);
         while site.edge.in_flight("one") != InFlight::default() {
             tokio::time::sleep(Duration::from_millis(5)).await;

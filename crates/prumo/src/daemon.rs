@@ -263,7 +263,8 @@ async fn open_rooms(
     let ledger = open_ledger(state, clock, back).map_err(|error| ledger_refusal(&error))?;
     let tokens = Tokens::load(ledger.clone(), clock.clone()).await.map_err(|error| ledger_refusal(&error))?;
     let secrets = Secrets::new(state.folder());
-    edge.routes(wire::routes_for_the_edge(&reading.config, options.file.folder()))
+    edge.outside(wire::outside_for_the_edge(&reading.config, options.file.folder()))
+        .and_then(|()| edge.routes(wire::routes_for_the_edge(&reading.config, options.file.folder())))
         .map_err(|error| wire::edge_refusal(&error))?;
     edge.traffic(wire::traffic_for_the_edge(&reading.config));
     for remark in remarks::about(&reading.config, options.file.folder()) {

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use prumo_api::ask::{Change, PlanReport};
 use prumo_config::value::duration::show;
 use prumo_config::{
-    AccessLog, Admin, Certificate, ClientCertificate, Config, Edge, Hsts, Rate, Route, Site, Size, Trace,
+    AccessLog, Admin, Certificate, ClientCertificate, Config, Edge, Hsts, Outside, Rate, Route, Site, Size, Trace,
 };
 use prumo_run::{Check, ServiceSpec, Serving, Value};
 
@@ -24,6 +24,9 @@ pub(crate) fn changes(
     let wanted: BTreeMap<String, &ServiceSpec> = wanted.iter().map(|spec| (spec.name.clone(), spec)).collect();
     for name in union(serving.keys(), wanted.keys()) {
         changes.extend(service(name, serving.get(name), wanted.get(name).copied()));
+    }
+    for name in union(applied.outside.keys(), file.outside.keys()) {
+        changes.extend(outside(name, applied.outside.get(name), file.outside.get(name)));
     }
     let (old, new) = (by_name(applied), by_name(file));
     for name in union(old.keys(), new.keys()) {
@@ -64,6 +67,30 @@ fn service(name: &str, old: Option<&Serving>, new: Option<&ServiceSpec>) -> Opti
         }
         (None, None) => None,
     }
+}
+
+fn outside(name: &str, old: Option<&Outside>, new: Option<&Outside>) -> Option<Change> {
+    let subject = format!("service {name}");
+    match (old, new) {
+        (None, Some(new)) => Some(Change { sign: '+', subject, details: vec![format!("at {}", places(new))] }),
+        (Some(old), None) => Some(Change { sign: '-', subject, details: vec![format!("at {}", places(old))] }),
+        (Some(old), Some(new)) => changed(subject, &outside_fields(old), &outside_fields(new)),
+        (None, None) => None,
+    }
+}
+
+fn places(service: &Outside) -> String {
+    service.at.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn outside_fields(service: &Outside) -> Fields {
+    named([
+        ("at.url", places(service)),
+        ("at.ca", or_none(service.authority.as_ref().map(|file| file.display().to_string()))),
+        ("at.host", word(&service.host)),
+        ("at.resolve", show(service.resolve_every)),
+        ("protocol", word(&service.protocol)),
+    ])
 }
 
 fn needs_a_restart(table: &str, old: &Fields, new: &Fields) -> Option<Change> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 use prumo_api::ask::{Finished, PlanReport};
 use prumo_api::{Refusal, RefusalKind, Tokens};
 use prumo_clock::{Clock, Moment, Timestamp};
-use prumo_config::{Action, Config, Route, Service};
+use prumo_config::{Action, Config, Route};
 use prumo_drain::Stage;
 use prumo_edge::Edge;
 use prumo_ledger::{Entry, Ledger, LedgerError};
@@ -213,7 +213,8 @@ impl Site {
         // Only routes to services that run: a route to nothing would answer 503.
         next.certificates = reading.config.certificates;
         next.client_certificates = reading.config.client_certificates;
-        next.routes = reading.config.routes.iter().filter_map(|route| to_running(route, &next.services)).collect();
+        next.outside = reading.config.outside;
+        next.routes = reading.config.routes.iter().filter_map(|route| to_running(route, &next)).collect();
         self.apply_front(next)?;
         self.note_file(None);
         Ok(())
@@ -415,9 +416,14 @@ impl Site {
         let base = self.parts.file.folder();
         let (certificates, client_certificates) =
             (wire::certificates_for_the_edge(&next, base), wire::client_certificates_for_the_edge(&next, base));
+        let edge = &self.parts.edge;
+        edge.outside(wire::outside_for_the_edge(&next, base)).map_err(|error| wire::edge_refusal(&error))?;
         let routes = wire::routes_for_the_edge(&next, base);
-        let taken = self.parts.edge.reload(&certificates, &client_certificates, routes);
-        taken.map_err(|error| wire::edge_refusal(&error))?;
+        if let Err(error) = edge.reload(&certificates, &client_certificates, routes) {
+            edge.outside(wire::outside_for_the_edge(&self.config(), base))
+                .map_err(|error| wire::edge_refusal(&error))?;
+            return Err(wire::edge_refusal(&error));
+        }
         self.parts.edge.traffic(wire::traffic_for_the_edge(&next));
         for remark in remarks::about(&next, base) {
             tracing::warn!("{remark}");
@@ -463,7 +469,7 @@ fn overlay(running: &Config, file: &Config, chosen: &BTreeSet<String>) -> Config
     next.services.extend(taken.map(|(name, service)| (name.clone(), service.clone())));
     let is_chosen = |route: &Route| route.services().any(|service| chosen.contains(service));
     let of_file = file.routes.iter().filter(|route| is_chosen(route));
-    let taken: Vec<Route> = of_file.filter_map(|route| to_running(route, &next.services)).collect();
+    let taken: Vec<Route> = of_file.filter_map(|route| to_running(route, &next)).collect();
     let is_replaced = |route: &Route| taken.iter().any(|other| other.name == route.name);
     let is_gone = |route: &Route| is_chosen(route) && !file.routes.iter().any(|other| other.name == route.name);
     next.routes.retain(|route| !is_replaced(route) && !is_gone(route));
@@ -475,15 +481,20 @@ fn overlay(running: &Config, file: &Config, chosen: &BTreeSet<String>) -> Config
 }
 
 /// The route without the services that do not run yet; none if it would lead nowhere.
-fn to_running(route: &Route, running: &BTreeMap<String, Service>) -> Option<Route> {
+fn to_running(route: &Route, running: &Config) -> Option<Route> {
     let mut route = route.clone();
     let Action::Forward(forward) = &mut route.action else { return Some(route) };
-    forward.to.retain(|target| running.contains_key(&target.service));
+    let runs = |name: &String| running.services.contains_key(name) || running.outside.contains_key(name);
+    forward.to.retain(|target| runs(&target.service));
     let leads_somewhere = forward.to.iter().any(|target| target.weight > 0);
     leads_somewhere.then_some(route)
 }
 
 fn no_such_service(name: &str, config: &Config) -> Refusal {
+    if config.outside.contains_key(name) {
+        return Refusal::new(RefusalKind::Refused, format!("`{name}` is a service outside: prumo does not run it"))
+            .hint("change its `at` and send prumo a SIGHUP, or `prumo deploy` the whole file");
+    }
     let refusal = Refusal::new(RefusalKind::NoSuchThing, format!("there is no service `{name}`"));
     match prumo_config::nearest(name, config.services.keys().map(String::as_str)) {
         Some(near) => refusal.hint(format!("did you mean `{near}`?")),

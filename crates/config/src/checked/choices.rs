@@ -6,7 +6,8 @@ use toml::de::DeValue;
 use super::{Entry, Kind, Reader, shown_key, variables};
 use crate::nearest::nearest;
 use crate::resolved::{
-    Hsts, LineFormat, Listen, MetricsAccess, Port, Protocol, RedirectHttps, ShowCertificate, Signal, TraceFrom,
+    Hsts, LineFormat, Listen, MetricsAccess, Port, Protocol, RedirectHttps, SeenHost, ShowCertificate, Signal,
+    TraceFrom,
 };
 use crate::value::duration;
 
@@ -44,6 +45,7 @@ macro_rules! choice {
 
 choice!(Listen, "a text": "port" => Port, "socket" => Socket, "nothing" => Nothing);
 choice!(Protocol, "a text": "h1" => H1, "h2" => H2);
+choice!(SeenHost, "a text": "upstream" => Upstream, "client" => Client);
 choice!(LineFormat, "a text": "json" => Json, "combined" => Combined);
 choice!(TraceFrom, "a text": "trusted_proxies" => TrustedProxies, "anybody" => Anybody);
 choice!(RedirectHttps, "a text": "auto" => Auto, "on" => On, "off" => Off);

@@ -81,7 +81,7 @@ impl Kind for Host {
     }
 }
 
-fn parse_host(text: &str) -> Result<String, String> {
+pub(super) fn parse_host(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("is empty; leave the key out to match any host".to_owned());
     }

@@ -91,6 +91,9 @@ pub(crate) fn service(service: &ServiceTable, section: &Section<'_>, reader: &mu
         let message = "`group` needs `user`";
         reader.report(section.place("group"), message, "add the `user` to run as, or leave `group` out");
     }
+    if service.at.is_some() {
+        runs_elsewhere(section, reader);
+    }
     let asks_network = service.health.as_ref().is_some_and(|health| health.path.is_some() || health.tcp);
     if service.listen == Listen::Nothing && asks_network {
         let message =
@@ -98,13 +101,38 @@ pub(crate) fn service(service: &ServiceTable, section: &Section<'_>, reader: &mu
         reader.report(section.place("health"), message, "use `health = { run = \"…\" }`, or leave `health` out");
     }
     for (variable, listen) in [("$PORT", Listen::Port), ("$SOCKET", Listen::Socket)] {
-        let is_used = service.run.iter().any(|word| uses(word, variable));
+        let is_used = service.run.iter().flatten().any(|word| uses(word, variable));
         if is_used && service.listen != listen {
             let message =
                 format!("`run` uses `{variable}`, but the service has `listen = \"{}\"`", service.listen.as_str());
             let hint = format!("write `listen = \"{}\"`", listen.as_str());
             reader.report(section.place("run"), message, hint);
         }
+    }
+}
+
+/// Nothing can be said about how a service runs that somebody else runs.
+fn runs_elsewhere(section: &Section<'_>, reader: &mut Reader<'_>) {
+    const HOW_IT_RUNS: [&str; 15] = [
+        "folder",
+        "environment",
+        "user",
+        "group",
+        "listen",
+        "replicas",
+        "health",
+        "memory",
+        "cpu",
+        "processes",
+        "files",
+        "stop",
+        "drain",
+        "restart",
+        "log_keep",
+    ];
+    for key in HOW_IT_RUNS.into_iter().filter(|key| section.table.contains_key(*key)) {
+        let message = format!("`{key}` says how prumo runs a service, and `at` that somebody else does");
+        reader.report(section.place(key), message, format!("leave `{key}` out"));
     }
 }
 

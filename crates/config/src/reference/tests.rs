@@ -32,6 +32,7 @@ fn order_of_tables() {
         "",
         "site",
         "service",
+        "service.at",
         "service.environment",
         "service.health",
         "service.stop",

@@ -4,19 +4,23 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{HealthTable, kind, optional, table};
-use crate::checked::{Cores, Environment, FilePath, Text, Words, rules};
+use super::{HealthTable, OutsideTable, kind, optional, table};
+use crate::checked::{At, Cores, Environment, FilePath, Text, Words, rules};
 use crate::resolved::{Listen, Protocol, Signal, Value};
 use crate::value::{Percent, Rate, Size};
 
 table! {
     /// A program that prumo keeps running, in one or more replicas.
-    pub(crate) struct ServiceTable as "service", "[service.NAME]", check rules::service {
+    pub(crate) struct ServiceTable as "service", "[service.NAME]", one of "run" | "at", check rules::service {
         /// The command of a replica: a list, or a text that is split into words by quotes and backslashes, without a
         /// shell. `$PORT`, `$SOCKET`, `$REPLICA` and `$RELEASE` are filled in for each replica.
-        run: Vec<String> as Words,
-            because "It is required: prumo cannot guess how the program starts.",
+        run: Option<Vec<String>> as Option<Words>,
+            because "This or `at` is required: prumo cannot guess how the program starts.",
             example "bin/api --port $PORT";
+        /// Where the service is, when somebody else runs it: a URL, a list of them, or a table with more about it.
+        at: Option<OutsideTable> as Option<At>,
+            because "Without it, prumo runs the service itself.",
+            example "https://legacy.internal:8443";
         /// The working folder, relative to the folder of the file.
         folder: PathBuf as FilePath = ".",
             because "The file usually lies at the root of the app.",
@@ -37,8 +41,8 @@ table! {
         listen: Listen = "port",
             because "Almost every web framework can be told a port; fewer can be told a socket.",
             example "socket";
-        /// What a replica speaks to the edge: "h1" for HTTP/1.1, or "h2" for HTTP/2 without TLS, as gRPC needs it. Clients
-        /// may speak either, whatever this is.
+        /// What the edge speaks to it: "h1" for HTTP/1.1, or "h2" for HTTP/2, as gRPC needs it. Where TLS is spoken, "h2"
+        /// is offered and HTTP/1.1 accepted. Clients may speak either, whatever this is.
         protocol: Protocol = "h1",
             because "Every web framework speaks it; gRPC servers speak only the other.",
             example "h2";

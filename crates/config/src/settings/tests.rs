@@ -20,9 +20,11 @@ fn check(table: &TableDefinition, setting: &Setting, value: &str) {
     let text = match table.name {
         "" if setting.key == "service" => format!("{line}\n[[route]]\nfiles = \"public\""),
         "" => format!("{line}\n{service}"),
-        "service" if setting.key == "run" => format!("[service.api]\n{line}"),
+        "service" if matches!(setting.key, "run" | "at") => format!("[service.api]\n{line}"),
         "service" if setting.key == "group" => format!("{service}user = \"www-data\"\n{line}"),
         "service" => format!("{service}{line}"),
+        "service.at" if setting.key == "url" => format!("[service.api.at]\n{line}"),
+        "service.at" => format!("[service.api.at]\nurl = \"http://a\"\n{line}"),
         "service.environment" => format!("{service}environment = {{ X = {{ {line} }} }}"),
         "service.health" => format!("{service}[service.api.health]\n{health}{line}"),
         "route" if matches!(setting.key, "to" | "files" | "redirect" | "answer") => {

@@ -32,6 +32,8 @@ impl BareLink {
         let read = match &self.stream {
             UpstreamStream::Tcp(stream) => stream.try_read(&mut [0]),
             UpstreamStream::Unix(stream) => stream.try_read(&mut [0]),
+            // A service with TLS is not plain, so this path never asks it.
+            UpstreamStream::Tls(_) => return false,
         };
         matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }

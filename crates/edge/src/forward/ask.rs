@@ -9,7 +9,7 @@ mod hedge;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, header};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use prumo_clock::Moment;
@@ -275,7 +275,10 @@ impl Errand {
         Errand { seat, link, asked: journey.core.clock.now() }
     }
 
-    async fn run(mut self, request: Request<Upload>, pace: &Pace) -> Done {
+    async fn run(mut self, mut request: Request<Upload>, pace: &Pace) -> Done {
+        if let Some(host) = &self.seat.upstream.settings.host {
+            request.headers_mut().insert(header::HOST, host.clone());
+        }
         let result = self.link.exchange(request, pace).await;
         Done { result, errand: self }
     }

@@ -16,7 +16,7 @@ fn forms_of_a_head() {
         let mut request = asked(target, Some(host));
         request.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("te"));
         request.headers_mut().insert(header::TE, HeaderValue::from_static("trailers"));
-        write_h2(&mut request);
+        write_h2(&mut request, Scheme::HTTP);
         assert_eq!((request.version(), request.uri().to_string().as_str()), (Version::HTTP_2, expected));
         assert!(!request.headers().contains_key(header::HOST) && !request.headers().contains_key(header::CONNECTION));
         assert_eq!(request.headers()[header::TE], "trailers");

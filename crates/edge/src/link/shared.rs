@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use http::uri::Scheme;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http2::{Builder, SendRequest};
@@ -18,12 +19,12 @@ use prumo_clock::Moment;
 use prumo_drain::Stage;
 use tokio::sync::Notify;
 
-use super::{Failure, connect, failure};
+use super::{Failure, Link, connect, failure};
 use crate::body::Upload;
 use crate::client::Pace;
 use crate::core::Core;
-use crate::settings::Address;
-use crate::stream::Io;
+use crate::settings::Upstream;
+use crate::stream::{Io, UpstreamStream};
 
 /// Streams on one connection at once, unless the upstream allows fewer: what servers usually allow.
 const STREAMS_MAX: usize = 100;
@@ -47,6 +48,7 @@ pub(crate) struct Pool {
 
 struct Shared {
     sender: SendRequest<Upload>,
+    scheme: Scheme,
     streams: Cell<usize>,
     /// What the upstream allows, as far as the driver has heard.
     streams_max: Rc<Cell<usize>>,
@@ -56,21 +58,25 @@ struct Shared {
 
 impl Pool {
     /// A place on a connection; makes one where all are full, one at a time. The caller limits the time.
-    pub(crate) async fn take(self: &Rc<Self>, core: &Core, address: &Address) -> io::Result<Place> {
+    pub(crate) async fn take(self: &Rc<Self>, core: &Core, upstream: &Upstream) -> io::Result<Link> {
         loop {
             if let Some(place) = self.find() {
-                return Ok(place);
+                return Ok(Link::on(place, core.clock.now()));
             }
             if self.is_opening.get() || self.connections.borrow().len() >= CONNECTIONS_MAX {
                 self.changed.notified().await;
                 continue;
             }
             let _opening = Opening::begin(self);
-            let shared = Rc::new(open(core, address).await?);
+            let stream = connect(upstream).await?;
+            if !stream.speaks_h2() {
+                return Link::single(core, stream).await;
+            }
+            let shared = Rc::new(open(core, stream, upstream.secure.is_some()).await?);
             if !self.is_retired.get() {
                 self.connections.borrow_mut().push(Rc::clone(&shared));
             }
-            return Ok(self.place(&shared));
+            return Ok(Link::on(self.place(&shared), core.clock.now()));
         }
     }
 
@@ -122,8 +128,7 @@ impl Drop for Opening<'_> {
     }
 }
 
-async fn open(core: &Core, address: &Address) -> io::Result<Shared> {
-    let stream = connect(address).await?;
+async fn open(core: &Core, stream: UpstreamStream, is_tls: bool) -> io::Result<Shared> {
     // Streams may stand still for hours; the kernel finds out when the other side is gone.
     stream.keep_alive();
     let io = Io::upstream(stream, core.scratch.clone());
@@ -143,7 +148,8 @@ async fn open(core: &Core, address: &Address) -> io::Result<Shared> {
         }
     });
     let (streams, is_reused) = (Cell::new(0), Cell::new(false));
-    Ok(Shared { sender, streams, streams_max, is_reused, idle_since: Cell::new(core.clock.now()) })
+    let scheme = if is_tls { Scheme::HTTPS } else { Scheme::HTTP };
+    Ok(Shared { sender, scheme, streams, streams_max, is_reused, idle_since: Cell::new(core.clock.now()) })
 }
 
 fn builder(tasks: Tasks) -> Builder<Tasks> {
@@ -179,6 +185,10 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    pub(super) fn scheme(&self) -> Scheme {
+        self.shared.scheme.clone()
+    }
+
     pub(super) fn is_reused(&self) -> bool {
         self.is_reused
     }

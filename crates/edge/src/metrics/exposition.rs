@@ -18,6 +18,7 @@ pub(crate) struct Scrape<'a> {
     pub(crate) now: Moment,
     pub(crate) lines_lost_by_writer: u64,
     pub(crate) certificates: &'a [CertificateState],
+    pub(crate) lookups_failed: u64,
 }
 
 impl Scrape<'_> {
@@ -91,6 +92,9 @@ impl Scrape<'_> {
         {
             line(out, format_args!("prumo_edge_tls_handshakes_total{{kind=\"{kind}\"}} {count}"));
         }
+        let name = "prumo_edge_lookups_failed_total";
+        family(out, name, "counter", "Names of services outside that could not be looked up.");
+        line(out, format_args!("{name} {}", self.lookups_failed));
         family(out, "prumo_edge_access_log_lines_lost_total", "counter", "Access log lines dropped, not waited for.");
         let lost = sum(|core| &core.lines_lost) + self.lines_lost_by_writer;
         line(out, format_args!("prumo_edge_access_log_lines_lost_total {lost}"));

@@ -43,6 +43,7 @@ fn exposes_what_was_counted() {
         now,
         lines_lost_by_writer: 4,
         certificates: &certificates,
+        lookups_failed: 0,
     };
     scrape.write(&mut out);
     for line in [

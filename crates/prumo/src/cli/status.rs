@@ -39,9 +39,11 @@ fn site_line(status: &SiteStatus) -> String {
 }
 
 fn head(printer: Printer, service: &ServiceStatus) -> Vec<String> {
-    let release = service.release.map_or_else(|| "no release".to_owned(), |number| format!("release {number}"));
+    let is_outside = matches!(service.state.as_str(), "outside" | "unreachable");
+    let (none, counted) = if is_outside { ("somebody else's", "addresses") } else { ("no release", "replicas") };
+    let release = service.release.map_or_else(|| none.to_owned(), |number| format!("release {number}"));
     let colour = match service.state.as_str() {
-        "serving" => Colour::Green,
+        "serving" | "outside" => Colour::Green,
         "stopped" => Colour::Dim,
         "deploying" | "starting" => Colour::Yellow,
         _ => Colour::Red,
@@ -50,7 +52,7 @@ fn head(printer: Printer, service: &ServiceStatus) -> Vec<String> {
     if let Some(deploy) = &service.deploy {
         state.push_str(&format!(" release {} ({})", deploy.release, deploy.step));
     }
-    vec![service.service.clone(), release, format!("{}/{} replicas", service.healthy, service.wanted), state]
+    vec![service.service.clone(), release, format!("{}/{} {counted}", service.healthy, service.wanted), state]
 }
 
 fn details(service: &ServiceStatus) -> Vec<String> {

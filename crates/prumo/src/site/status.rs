@@ -12,9 +12,10 @@ use super::Site;
 impl Site {
     /// What runs, of all services or of one.
     pub(crate) async fn status(&self, service: Option<&str>) -> Result<SiteStatus, Refusal> {
-        service.map_or(Ok(()), |name| self.know(name))?;
+        service.filter(|name| !self.config().outside.contains_key(*name)).map_or(Ok(()), |name| self.know(name))?;
         let mut services: Vec<ServiceStatus> = self.parts.run.status().into_iter().map(service_status).collect();
         services.extend(self.missing(&services));
+        services.extend(self.outside());
         services.sort_by(|one, other| one.service.cmp(&other.service));
         services.retain(|status| service.is_none_or(|name| name == status.service));
         let bound = self.parts.edge.addresses();
@@ -52,6 +53,28 @@ impl Site {
             })
         });
         failed.collect()
+    }
+
+    /// Services that somebody else runs, as the edge finds them.
+    fn outside(&self) -> Vec<ServiceStatus> {
+        let (config, reports) = (self.config(), self.parts.edge.outside_reports());
+        let status = |name: &String| {
+            let report = reports.get(name).cloned().unwrap_or_default();
+            let well = report.upstreams.iter().filter(|(_, refusal)| refusal.is_none()).count();
+            let refused = report.upstreams.iter().filter_map(|(id, why)| Some(format!("{id}: {}", why.as_ref()?)));
+            ServiceStatus {
+                service: name.clone(),
+                state: if well > 0 { "outside" } else { "unreachable" }.to_owned(),
+                release: None,
+                previous: None,
+                deploy: None,
+                wanted: u32::try_from(report.upstreams.len()).unwrap_or(u32::MAX),
+                healthy: u32::try_from(well).unwrap_or(u32::MAX),
+                notes: report.lost.iter().cloned().chain(refused).collect(),
+                replicas: Vec::new(),
+            }
+        };
+        config.outside.keys().map(status).collect()
     }
 
     fn notes(&self) -> Vec<String> {

@@ -55,7 +55,9 @@ fn unix_socket(socket: &config::Socket, base: &Path) -> Result<edge::UnixSocket,
 
 /// How the edge spares each service.
 pub(crate) fn traffic(config: &config::Config) -> BTreeMap<String, edge::Traffic> {
-    config.services.values().map(|service| (service.name.clone(), traffic::traffic(&service.traffic))).collect()
+    let own = config.services.iter().map(|(name, service)| (name, &service.traffic));
+    let outside = config.outside.iter().map(|(name, service)| (name, &service.traffic));
+    own.chain(outside).map(|(name, settings)| (name.clone(), traffic::traffic(settings))).collect()
 }
 
 /// The routes, in the order of the file.
@@ -99,6 +101,29 @@ fn tracing(trace: &config::Trace) -> edge::Tracing {
         config::TraceFrom::Anybody => edge::TraceFrom::Anybody,
     };
     edge::Tracing::new(from, trace.sample.ratio())
+}
+
+/// The services outside. Relative paths start from the folder of the file.
+pub(crate) fn outside(config: &config::Config, base: &Path) -> Vec<edge::Outside> {
+    let convert = |(name, service): (&String, &config::Outside)| edge::Outside {
+        service: name.clone(),
+        at: service.at.iter().map(place).collect(),
+        protocol: match service.protocol {
+            config::Protocol::H1 => edge::Protocol::H1,
+            config::Protocol::H2 => edge::Protocol::H2,
+        },
+        sees_clients_host: service.host == config::SeenHost::Client,
+        authority: service.authority.as_ref().map(|file| base.join(file)),
+        resolve_every: service.resolve_every,
+    };
+    config.outside.iter().map(convert).collect()
+}
+
+fn place(place: &config::Place) -> edge::Place {
+    match place {
+        config::Place::Host { host, port, tls } => edge::Place::Host { host: host.clone(), port: *port, tls: *tls },
+        config::Place::Unix(path) => edge::Place::Unix(path.clone()),
+    }
 }
 
 fn port(port: config::Port) -> edge::Port {

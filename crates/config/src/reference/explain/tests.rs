@@ -16,9 +16,10 @@ fn found() {
     check("service.memory", "service.memory (size, optional,");
     check("service.api.memory", "service.memory (");
     check("service.memory.memory", "service.memory (");
-    check("service.run", "service.run (text or a list of texts, required)");
+    check("service.run", "service.run (text or a list of texts, optional)");
     check("service.health.every", "service.health.every (");
     check("service.api.health.every", "service.health.every (");
+    check("service.legacy.at.url", "service.at.url (");
     check("service.api.environment.DB.file", "service.environment.file (");
     check("env.staging.edge.http", "edge.http (");
     check("edge", "[edge]\n");

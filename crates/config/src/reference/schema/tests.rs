@@ -7,7 +7,7 @@ fn strict() {
     let service = &schema["properties"]["service"]["additionalProperties"];
     assert_eq!(schema["additionalProperties"], false);
     assert_eq!(service["additionalProperties"], false);
-    assert_eq!(service["required"], json!(["run"]));
+    assert_eq!(service["oneOf"], json!([{ "required": ["run"] }, { "required": ["at"] }]));
     assert_eq!(
         schema["properties"]["route"]["items"]["oneOf"],
         json!([
@@ -20,7 +20,7 @@ fn strict() {
     assert_eq!(schema.get("required"), None, "a site may be nothing but files");
     let overlay = &schema["$defs"]["overlay"];
     assert_eq!(overlay["additionalProperties"], false);
-    assert!(overlay["properties"]["service"]["additionalProperties"].get("required").is_none());
+    assert!(overlay["properties"]["service"]["additionalProperties"].get("oneOf").is_none());
     assert!(overlay["properties"].get("env").is_none());
 }
 

@@ -1,0 +1,182 @@
+//! Services outside: names, addresses, TLS that is verified, and hosts. Another edge plays the service.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests watch the edge from outside, with threads and time of their own"
+)]
+
+mod site;
+#[path = "site/streams.rs"]
+mod streams;
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use bytes::Bytes;
+use prumo_edge::{EdgeError, Outside, Place, Port, Protocol};
+use site::{App, Site, eventually};
+use streams::{H2App, collect, connect, converse, ok, post, send, trailers};
+
+fn outside(at: &[Place]) -> Outside {
+    Outside {
+        service: "app".into(),
+        at: at.to_vec(),
+        protocol: Protocol::H1,
+        sees_clients_host: false,
+        authority: None,
+        resolve_every: Duration::from_millis(100),
+    }
+}
+
+fn place(host: &str, port: u16, tls: bool) -> Place {
+    Place::Host { host: host.into(), port, tls }
+}
+
+/// Waits until the service has this many upstreams that accept connections.
+fn await_upstreams(site: &Site, count: usize) {
+    eventually("the upstreams are known", || {
+        let reports = site.edge.outside_reports();
+        let well = reports.get("app").map(|report| report.upstreams.iter().filter(|one| one.1.is_none()).count());
+        well == Some(count)
+    });
+}
+
+/// A service outside that speaks TLS, with its own authority, and the edge in front of it.
+fn with_tls_behind() -> (Site, Site) {
+    let behind = Site::start_with(|settings| settings.https = Port::Number(0), |_| {});
+    (Site::start(), behind)
+}
+
+/// Goal: a service is reached by its name over TLS that is verified, sees its own host, and the client's in a header.
+#[test]
+fn reaches_a_name_over_tls() {
+    let (site, behind) = with_tls_behind();
+    let app = App::named("far away");
+    behind.serve(&[app.upstream("one")]);
+    let port = behind.https().port();
+    let authority = Some(behind.edge.authority_certificate());
+    site.edge.outside(vec![Outside { authority, ..outside(&[place("localhost", port, true)]) }]).unwrap();
+    for _ in 0..3 {
+        assert_eq!(site.get("/x?y").text(), "far away GET /x?y HTTP/1.1");
+    }
+    let ask = &app.asks()[0];
+    assert_eq!(ask.header("host"), Some(format!("localhost:{port}").as_str()));
+    assert_eq!(ask.header("x-forwarded-proto"), Some("https"));
+}
+
+/// Goal: HTTP/2 is spoken where the service chooses it in the handshake, with trailers, and HTTP/1.1 where it does not.
+#[test]
+fn speaks_what_was_agreed() {
+    let (site, behind) = with_tls_behind();
+    let app = H2App::start(|request, mut respond| {
+        Box::pin(async move {
+            assert_eq!(request.headers()["x-forwarded-proto"], "https");
+            let mut stream = respond.send_response(ok(), false).unwrap();
+            send(&mut stream, Bytes::from_static(b"hi"), false).await;
+            stream.send_trailers(trailers(&[("grpc-status", "0")])).unwrap();
+        })
+    });
+    behind.serve(&[app.upstream("one")]);
+    let authority = Some(behind.edge.authority_certificate());
+    let at = [place("localhost", behind.https().port(), true)];
+    site.edge.outside(vec![Outside { authority, protocol: Protocol::H2, ..outside(&at) }]).unwrap();
+    converse(async {
+        let mut client = connect(site.http()).await;
+        for _ in 0..20 {
+            let answer = client.send_request(post("/"), true).unwrap().0.await.unwrap();
+            let (bytes, end) = collect(&mut answer.into_body()).await.unwrap();
+            assert_eq!((bytes.as_slice(), end), (&b"hi"[..], Some(trailers(&[("grpc-status", "0")]))));
+        }
+    });
+    let accepted = behind.metrics();
+    let connections = accepted.lines().find_map(|line| line.strip_prefix("prumo_edge_connections_total ")).unwrap();
+    // One to find out whether it accepts connections for each of localhost's addresses and look, and one for each core.
+    assert!(connections.parse::<u32>().unwrap() < 20, "{connections} connections");
+}
+
+/// Goal: a certificate that the authorities of the system did not sign, or of another name, is not trusted.
+#[test]
+fn trusts_no_stranger() {
+    let (site, behind) = with_tls_behind();
+    let app = App::named("far away");
+    behind.serve(&[app.upstream("one")]);
+    let port = behind.https().port();
+    site.edge.outside(vec![outside(&[place("localhost", port, true)])]).unwrap();
+    await_upstreams(&site, 1);
+    assert_eq!(site.get("/").status, 503);
+    assert!(app.asks().is_empty());
+    let authority = Some(PathBuf::from("/nowhere/authority.pem"));
+    let refused = site.edge.outside(vec![Outside { authority, ..outside(&[place("localhost", port, true)]) }]);
+    assert!(matches!(refused, Err(EdgeError::Certificate { .. })), "{refused:?}");
+}
+
+/// Goal: the client's host is passed on when the service wants it.
+#[test]
+fn may_see_the_clients_host() {
+    let (site, app) = (Site::start(), App::named("app"));
+    let at = [place("127.0.0.1", app.address.port(), false)];
+    site.edge.outside(vec![Outside { sees_clients_host: true, ..outside(&at) }]).unwrap();
+    assert_eq!(site.get("/").status, 200);
+    site.edge.outside(vec![outside(&at)]).unwrap();
+    eventually("the service's own host is sent", || {
+        site.get("/");
+        app.asks().last().unwrap().header("host") == Some(app.address.to_string().as_str())
+    });
+    assert_eq!(app.asks()[0].header("host"), Some("a.test"));
+}
+
+/// Goal: an address that accepts no connection is left out until it does, and the others serve.
+#[test]
+fn leaves_out_who_does_not_listen() {
+    let (site, app) = (Site::start(), App::named("app"));
+    let closed: SocketAddr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let at = [place("127.0.0.1", closed.port(), false), place("127.0.0.1", app.address.port(), false)];
+    site.edge.outside(vec![outside(&at)]).unwrap();
+    await_upstreams(&site, 1);
+    for _ in 0..20 {
+        assert_eq!(site.get("/").text(), "app GET / HTTP/1.1");
+    }
+    let report = &site.edge.outside_reports()["app"];
+    let (name, refusal) = &report.upstreams[0];
+    assert_eq!(name, &format!("app@{closed}"));
+    assert!(refusal.as_ref().unwrap().contains("refused"), "{refusal:?}");
+}
+
+/// Goal: a name that cannot be looked up is said and counted, and a service that leaves the list is gone.
+#[test]
+fn says_what_cannot_be_looked_up() {
+    let (site, app) =
+        (Site::start_with(|_| {}, |route| site::forward(route).timeout = Duration::ZERO), App::named("app"));
+    site.edge.outside(vec![outside(&[place("nobody.invalid", 80, false)])]).unwrap();
+    eventually("the failure is known", || {
+        site.edge.outside_reports().get("app").is_some_and(|report| !report.lost.is_empty())
+    });
+    assert!(site.edge.outside_reports()["app"].lost[0].starts_with("nobody.invalid: "));
+    assert!(!site.metrics().contains("prumo_edge_lookups_failed_total 0\n"));
+    site.edge.outside(vec![outside(&[place("127.0.0.1", app.address.port(), false)])]).unwrap();
+    eventually("the other place serves", || site.get("/").status == 200);
+    site.edge.outside(Vec::new()).unwrap();
+    eventually("the service is gone", || site.get("/").status == 503);
+}
+
+/// Goal: a Unix socket on this machine is a place like any other.
+#[test]
+fn reaches_a_socket() {
+    use std::io::{Read as _, Write as _};
+    let site = Site::start();
+    let path = site.folder.path().join("app.sock");
+    let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = [0; 4096];
+            let read = stream.read(&mut head).unwrap();
+            let is_local = String::from_utf8_lossy(&head[..read]).contains("host: localhost\r\n");
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\n{is_local:5}");
+        }
+    });
+    site.edge.outside(vec![outside(&[Place::Unix(path)])]).unwrap();
+    assert_eq!(site.get("/").text(), "true ");
+}
