@@ -176,7 +176,7 @@ fn refuse(core: &Core, arrival: &Arrival, why: Reason) {
         // Over TLS there is nobody yet to say it to.
         return;
     }
-    let full = respond::refuse_unread(Refusal::CONNECTIONS, false, &core.answer);
+    let full = respond::refuse_unread(Refusal::CONNECTIONS, &core.answer);
     // Only what the socket takes at once.
     let _ = match &arrival.stream {
         ClientStream::Plain(stream) => stream.try_write(&full),

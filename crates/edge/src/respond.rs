@@ -193,8 +193,9 @@ pub(crate) fn refuse(refusal: Refusal, asker: &Asker<'_>, answer: &AnswerHeaders
 }
 
 /// The same as bytes, for a client whose request was never read by anybody who could answer it.
-pub(crate) fn refuse_unread(refusal: Refusal, tls: bool, answer: &AnswerHeaders) -> Vec<u8> {
-    let asker = Asker { accept: None, id: None, is_head: false, tls, close: true };
+/// Nobody knows which host was meant, so nothing is said of HTTPS that would hold for a host with a local certificate.
+pub(crate) fn refuse_unread(refusal: Refusal, answer: &AnswerHeaders) -> Vec<u8> {
+    let asker = Asker { accept: None, id: None, is_head: false, tls: false, close: true };
     let (head, body) = refuse(refusal, &asker, answer).into_parts();
     let mut bytes = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
     for (name, value) in &head.headers {

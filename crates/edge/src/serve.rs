@@ -228,8 +228,7 @@ fn note_error(core: &Core, error: &hyper::Error) {
 
 async fn refuse_slow_head(core: &Core, stream: &mut ClientStream) {
     core.counts().refused(Refusal::SLOW_CLIENT.reason).add(1);
-    let tls = matches!(stream, ClientStream::Tls(_));
-    let answer = respond::refuse_unread(Refusal::SLOW_CLIENT, tls, &core.answer);
+    let answer = respond::refuse_unread(Refusal::SLOW_CLIENT, &core.answer);
     // Once, as much as the socket takes: there is no more time for this client.
     let mut write = pin!(stream.write(&answer));
     let _ = std::future::poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await;

@@ -197,10 +197,10 @@ impl<S> Io<S> {
     /// What the client is told instead of `bytes`, when these are hyper's answer to something that is no request: hyper's
     /// has no headers of ours and no words. The connection ends after it, so what a slow client does not take is lost.
     fn refusal_of_hyper(&self, bytes: &[u8]) -> Option<Vec<u8>> {
-        let (core, client) = (self.core.as_ref()?, self.client.as_ref().filter(|client| client.hears_hyper())?);
+        self.client.as_ref().filter(|client| client.hears_hyper())?;
         let status = bytes.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
         let refusal = Refusal::unread(StatusCode::from_bytes(status).ok()?);
-        Some(respond::refuse_unread(refusal, client.tls, &core.answer))
+        Some(respond::refuse_unread(refusal, &self.core.as_ref()?.answer))
     }
 
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {

@@ -19,7 +19,8 @@ use std::time::Duration;
 
 use grade::grade;
 use prumo_edge::{
-    AccessLog, Action, Files, Headers, LineFormat, PathMatch, Port, Route, Settings, Share, TraceFrom, Tracing,
+    AccessLog, Action, CertificateFiles, Files, Headers, LineFormat, PathMatch, Port, Route, Settings, Share,
+    TraceFrom, Tracing,
 };
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -63,6 +64,7 @@ fn site_of_every_kind(headers: &Headers) -> (Site, App) {
     let site = Site::start_with(
         |settings| {
             settings.https = Port::Number(0);
+            settings.certificates = vec![certificate(&settings.certs_folder)];
             settings.answer_headers = headers.clone();
             settings.header_timeout = Duration::from_millis(400);
         },
@@ -72,7 +74,7 @@ fn site_of_every_kind(headers: &Headers) -> (Site, App) {
     std::fs::write(site.folder.path().join("files/a.txt"), "a file").unwrap();
     let route = |name: &str, path: &str, action: Action| Route {
         path: PathMatch::Prefix(path.into()),
-        host: Some("localhost".into()),
+        host: Some("shop.test".into()),
         body_max: 1000,
         answer_headers: headers.clone(),
         ..Route::new(name, action)
@@ -91,14 +93,24 @@ fn site_of_every_kind(headers: &Headers) -> (Site, App) {
     (site, app)
 }
 
+/// A certificate of the owner's for two hosts: only for such hosts is HSTS said.
+fn certificate(folder: &Path) -> CertificateFiles {
+    std::fs::create_dir_all(folder).unwrap();
+    let made = rcgen::generate_simple_self_signed(["shop.test".to_owned(), "other.test".to_owned()]).unwrap();
+    let files = CertificateFiles { certificate: folder.join("own.pem"), key: folder.join("own.key") };
+    std::fs::write(&files.certificate, made.cert.pem()).unwrap();
+    std::fs::write(&files.key, made.signing_key.serialize_pem()).unwrap();
+    files
+}
+
 /// The answer to raw bytes sent over TLS.
 fn ask(site: &Site, request: &[u8]) -> Answer {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_file(site.edge.authority_certificate()).unwrap()).unwrap();
+    roots.add(CertificateDer::from_pem_file(site.folder.path().join("certs/own.pem")).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
     let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
-    let connection = ClientConnection::new(config, ServerName::try_from("localhost").unwrap()).unwrap();
+    let connection = ClientConnection::new(config, ServerName::try_from("shop.test").unwrap()).unwrap();
     let mut stream = StreamOwned::new(connection, TcpStream::connect(site.https()).unwrap());
     stream.write_all(request).unwrap();
     let mut bytes = Vec::new();
@@ -115,13 +127,13 @@ fn ask(site: &Site, request: &[u8]) -> Answer {
 
 /// Every kind of route and of answer: the request, and the status it gets.
 fn every_kind() -> Vec<(&'static str, Vec<u8>, u16)> {
-    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").into_bytes();
+    let get = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n").into_bytes();
     let raw = |text: &str| text.as_bytes().to_vec();
-    let large = format!("GET / HTTP/1.1\r\nHost: localhost\r\nX-Large: {}\r\n\r\n", "x".repeat(40_000));
+    let large = format!("GET / HTTP/1.1\r\nHost: shop.test\r\nX-Large: {}\r\n\r\n", "x".repeat(40_000));
     vec![
         ("the app's page", get("/"), 200),
-        ("its answer to HEAD", raw("HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"), 200),
-        ("its answer to HTTP/1.0", raw("GET / HTTP/1.0\r\nHost: localhost\r\n\r\n"), 200),
+        ("its answer to HEAD", raw("HEAD / HTTP/1.1\r\nHost: shop.test\r\nConnection: close\r\n\r\n"), 200),
+        ("its answer to HTTP/1.0", raw("GET / HTTP/1.0\r\nHost: shop.test\r\n\r\n"), 200),
         ("its stream", get("/chunked"), 200),
         ("its 204", get("/nothing"), 204),
         ("its redirect", get("/redirect"), 302),
@@ -131,17 +143,17 @@ fn every_kind() -> Vec<(&'static str, Vec<u8>, u16)> {
         ("its 500", get("/fault"), 500),
         ("a file", get("/files/a.txt"), 200),
         ("no such file", get("/files/b.txt"), 404),
-        ("no route", raw("GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"), 404),
+        ("no route", raw("GET / HTTP/1.1\r\nHost: other.test\r\nConnection: close\r\n\r\n"), 404),
         ("no answer from the app", get("/broken"), 502),
         ("no replica", get("/gone"), 503),
         ("no answer in time", get("/hang"), 504),
-        ("a method that is refused", raw("TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n"), 405),
-        ("a body too large", raw("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1001\r\n\r\n"), 413),
+        ("a method that is refused", raw("TRACE / HTTP/1.1\r\nHost: shop.test\r\n\r\n"), 405),
+        ("a body too large", raw("POST / HTTP/1.1\r\nHost: shop.test\r\nContent-Length: 1001\r\n\r\n"), 413),
         ("no host", raw("GET / HTTP/1.1\r\nConnection: close\r\n\r\n"), 400),
         ("no HTTP", raw("What is this?\r\n\r\n"), 400),
-        ("no header", raw("GET / HTTP/1.1\r\nHost localhost\r\n\r\n"), 400),
+        ("no header", raw("GET / HTTP/1.1\r\nHost shop.test\r\n\r\n"), 400),
         ("headers too large", large.into_bytes(), 431),
-        ("a head that never ends", raw("GET / HTTP/1.1\r\nHost: loc"), 408),
+        ("a head that never ends", raw("GET / HTTP/1.1\r\nHost: sho"), 408),
     ]
 }
 
@@ -153,7 +165,18 @@ fn every_answer_is_graded_best() {
     for (what, request, status) in every_kind() {
         let answer = ask(&site, &request);
         assert_eq!(answer.status, status, "{what}: {answer:?}");
-        let (score, reasons) = grade(&answer);
+        // Refused before its host was looked at.
+        let knows_host = ![
+            "a method that is refused",
+            "no host",
+            "no HTTP",
+            "no header",
+            "headers too large",
+            "a head that never ends",
+        ]
+        .contains(&what);
+        assert_eq!(answer.header("strict-transport-security").is_some(), knows_host, "{what}");
+        let (score, reasons) = grade(&answer, knows_host);
         assert!(score >= 100, "{what} gets {score}: {reasons:?}\n{:#?}", answer.headers);
         for name in ["x-content-type-options", "x-frame-options", "referrer-policy", "permissions-policy"] {
             assert!(answer.header(name).is_some(), "{what} says no {name}: {:#?}", answer.headers);
@@ -174,10 +197,10 @@ fn what_the_defaults_are_worth() {
     let (site, _app) = site_of_every_kind(&Headers::default());
     let get =
         |host: &str| ask(&site, format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes());
-    let (score, reasons) = grade(&get("localhost"));
+    let (score, reasons) = grade(&get("shop.test"), true);
     assert_eq!(score, 55, "{reasons:?}");
     assert_eq!(reasons, ["-25 content-security-policy", "-20 strict-transport-security", "+5 referrer-policy"]);
-    let (score, reasons) = grade(&get("127.0.0.1"));
+    let (score, reasons) = grade(&get("other.test"), true);
     assert_eq!(score, 80, "{reasons:?}");
 }
 

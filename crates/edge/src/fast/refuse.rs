@@ -56,7 +56,7 @@ impl Connection {
     /// Once, as much as the socket takes: there is no more time for this client.
     pub(super) fn refuse_slow_head(&mut self) {
         self.core.counts().refused(Reason::SlowClient).add(1);
-        let answer = respond::refuse_unread(Refusal::SLOW_CLIENT, self.client.tls, &self.core.answer);
+        let answer = respond::refuse_unread(Refusal::SLOW_CLIENT, &self.core.answer);
         let mut context = Context::from_waker(Waker::noop());
         if self.unsent.write(&mut self.stream, &mut context, &answer, &[]).is_ok() {
             let _ = self.unsent.poll_flush(&mut self.stream, &mut context);

@@ -115,7 +115,7 @@ fn our_pages_keep_their_policy() {
 /// Goal: a refusal that is written by hand is a whole answer, which says that it is the last.
 #[test]
 fn a_refusal_without_a_request_is_whole() {
-    let bytes = refuse_unread(Refusal::CONNECTIONS, false, &AnswerHeaders::new(&crate::Headers::default()));
+    let bytes = refuse_unread(Refusal::CONNECTIONS, &AnswerHeaders::new(&crate::Headers::default()));
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");

@@ -5,12 +5,13 @@ use crate::site::Answer;
 /// From this score on, what is better than needed counts too.
 const EXTRA_CREDIT_FROM: i32 = 90;
 
-/// The score of one answer over TLS, with the reasons for every point that is not the least one could expect.
-pub(crate) fn grade(answer: &Answer) -> (i32, Vec<String>) {
+/// The score of one answer over TLS, with the reasons for every point that is not the least one could expect. To whom no
+/// host was named, nothing can be said about it: `knows_host` tells whether HSTS counts.
+pub(crate) fn grade(answer: &Answer, knows_host: bool) -> (i32, Vec<String>) {
     let policy = answer.header("content-security-policy").map(Policy::read);
     let points = [
         ("content-security-policy", policy.as_ref().map_or(-25, Policy::points)),
-        ("strict-transport-security", transport(answer)),
+        ("strict-transport-security", if knows_host { transport(answer) } else { 0 }),
         ("x-content-type-options", if answer.header("x-content-type-options") == Some("nosniff") { 0 } else { -5 }),
         ("x-frame-options", frames(answer, policy.as_ref())),
         ("referrer-policy", referrer(answer)),
