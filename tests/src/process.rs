@@ -83,3 +83,25 @@ fn command(pid: u32) -> String {
     let vector = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&vector).trim_end_matches('\0').replace('\0', " ")
 }
+
+/// How many file descriptors a process has open.
+pub fn descriptors(pid: u32) -> u64 {
+    fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64
+}
+
+/// Lets a running process have at most so many file descriptors.
+pub fn limit_descriptors(pid: u32, most: u64) {
+    use rustix::process::{Resource, Rlimit, prlimit};
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).expect("a process id is not zero");
+    let limit = Rlimit { current: Some(most), maximum: Some(most) };
+    prlimit(Some(pid), Resource::Nofile, limit).unwrap();
+}
+
+/// The processor time that a process has used, in user and kernel mode.
+pub fn cpu_time(pid: u32) -> Duration {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    let (_, rest) = stat.rsplit_once(") ").expect("the kernel writes a name in parentheses");
+    let ticks: u64 = rest.split(' ').skip(11).take(2).map(|number| number.parse::<u64>().unwrap()).sum();
+    // The kernel counts these in hundredths of a second, whatever its own clock does.
+    Duration::from_millis(ticks * 10)
+}
