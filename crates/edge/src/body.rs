@@ -225,6 +225,7 @@ impl Meter {
 
     fn count(&self, bytes: usize) -> Result<(), BodyCut> {
         self.pace.deadline.progress();
+        self.pace.deadline.moved(bytes);
         self.bytes.set(self.bytes.get() + bytes as u64);
         if self.bytes.get() > self.body_max {
             return Err(self.cut(BodyCut::TooLarge));
@@ -253,7 +254,11 @@ impl Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
         use http_body::Body as _;
-        let frame = match std::task::ready!(Pin::new(&mut *incoming).poll_frame(cx)) {
+        let Poll::Ready(polled) = Pin::new(&mut *incoming).poll_frame(cx) else {
+            meter.pace.deadline.awaits_body();
+            return Poll::Pending;
+        };
+        let frame = match polled {
             Some(Ok(frame)) => frame,
             Some(Err(error)) => {
                 tracing::debug!(%error, "client body cut");

@@ -190,6 +190,7 @@ impl Core {
         mailbox: Option<Mailbox>,
         readers: Readers,
     ) -> Core {
+        let deadlines = Rc::new(Deadlines::new(shared.settings.body_rate_min));
         let protocols = serve::Protocols::new(&shared.settings);
         let log = mailbox.zip(shared.settings.access_log.as_ref()).map(|(mailbox, log)| Lines::new(mailbox, log));
         let view = View::new(Shelf::new(shared.cores.len(), readers));
@@ -204,7 +205,7 @@ impl Core {
             stage,
             view,
             view_changed: Notify::new(),
-            deadlines: Rc::default(),
+            deadlines,
             scratch: Scratch::new(),
             desk: Desk::new(),
             log,

@@ -21,8 +21,43 @@ pub(crate) struct Deadline {
     slot: usize,
 }
 
+/// How slowly a client sends: what came in the time that it was waited for. Time in which the upstream took nothing is
+/// not the client's.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Trickle {
+    waited: Duration,
+    moved: u64,
+}
+
+/// A client that sends less than it must over this much waiting is too slow. As long as a body may stand still by
+/// default, so that an honest client on a bad line is not judged by one bad moment.
+const JUDGED_AFTER: Duration = Duration::from_secs(30);
+
+/// A sweep that came this late was not the client's doing: the machine slept.
+const LATE: Duration = Duration::from_secs(1);
+
+impl Trickle {
+    /// After so much more waiting; `None` when the client has sent less than `least` bytes a second.
+    pub(crate) fn wait(self, more: Duration, least: u64) -> Option<Trickle> {
+        let waited = self.waited + more.min(LATE);
+        if waited < JUDGED_AFTER {
+            return Some(Trickle { waited, ..self });
+        }
+        let enough = u128::from(least) * waited.as_millis() / 1000;
+        (u128::from(self.moved) >= enough).then(Trickle::default)
+    }
+
+    /// After so many more bytes.
+    pub(crate) fn moved(self, bytes: usize) -> Trickle {
+        Trickle { moved: self.moved + bytes as u64, ..self }
+    }
+}
+
 #[derive(Default)]
 struct State {
+    /// Whether a client's body is waited for.
+    awaits_body: Cell<bool>,
+    trickle: Cell<Trickle>,
     limit: Cell<Option<Duration>>,
     since: Cell<Option<Moment>>,
     expired: Cell<bool>,
@@ -35,6 +70,19 @@ impl Deadline {
         self.state.limit.set(Some(limit));
         self.state.since.set(None);
         self.state.expired.set(false);
+        self.state.awaits_body.set(false);
+        self.state.trickle.take();
+    }
+
+    /// Bytes of a body came; whoever takes them says when he waits for more.
+    pub(crate) fn moved(&self, bytes: usize) {
+        self.state.awaits_body.set(false);
+        self.state.trickle.set(self.state.trickle.get().moved(bytes));
+    }
+
+    /// The next bytes of a body are waited for, and nobody but the client keeps us waiting.
+    pub(crate) fn awaits_body(&self) {
+        self.state.awaits_body.set(true);
     }
 
     /// Something moved: the limit counts from now.
@@ -46,6 +94,7 @@ impl Deadline {
     pub(crate) fn disarm(&self) {
         self.state.limit.set(None);
         self.state.expired.set(false);
+        self.state.awaits_body.set(false);
     }
 
     pub(crate) fn is_expired(&self) -> bool {
@@ -72,6 +121,9 @@ impl Drop for Deadline {
 #[derive(Default)]
 pub(crate) struct Deadlines {
     slots: RefCell<Slots>,
+    /// Bytes a second that a client must send of a body, on average.
+    body_rate_min: u64,
+    swept: Cell<Option<Moment>>,
 }
 
 #[derive(Default)]
@@ -81,6 +133,10 @@ struct Slots {
 }
 
 impl Deadlines {
+    pub(crate) fn new(body_rate_min: u64) -> Deadlines {
+        Deadlines { body_rate_min, ..Deadlines::default() }
+    }
+
     pub(crate) fn add(self: &Rc<Self>) -> Deadline {
         let state = Rc::new(State::default());
         let mut slots = self.slots.borrow_mut();
@@ -99,8 +155,19 @@ impl Deadlines {
 
     /// Stamps what was armed since the last sweep and wakes what has taken too long.
     pub(crate) fn sweep(&self, now: Moment) {
+        let since_last = self.swept.replace(Some(now)).map_or(Duration::ZERO, |last| now.since(last));
         for state in self.slots.borrow().states.iter().flatten() {
             let Some(limit) = state.limit.get() else { continue };
+            if state.awaits_body.get() && !state.expired.get() {
+                match state.trickle.get().wait(since_last, self.body_rate_min) {
+                    Some(trickle) => state.trickle.set(trickle),
+                    None => {
+                        state.expired.set(true);
+                        state.wake();
+                        continue;
+                    }
+                }
+            }
             match state.since.get() {
                 None => state.since.set(Some(now)),
                 Some(since) if !state.expired.get() && now.since(since) >= limit => {

@@ -45,6 +45,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// How long a body may make no progress, in either direction.
     pub body_timeout: Duration,
+    /// Bytes a second that a client must send of a request body, on average over half a minute of waiting for it.
+    pub body_rate_min: u64,
     /// Client connections at once, over all cores.
     pub connections_max: u32,
     /// Client connections at once from one IPv4 address or one IPv6 /64, over all cores.
@@ -84,6 +86,7 @@ impl Settings {
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
             body_timeout: Duration::from_secs(60),
+            body_rate_min: 100,
             connections_max: 20_000,
             connections_per_ip_max: 1000,
             access_log: None,

@@ -167,6 +167,7 @@ fn edge_fields(edge: &Edge) -> Fields {
         ("header_timeout", show(edge.header_timeout)),
         ("idle_timeout", show(edge.idle_timeout)),
         ("body_timeout", show(edge.body_timeout)),
+        ("body_rate_min", edge.body_rate_min.to_string()),
         ("connections_max", edge.connections_max.to_string()),
         ("upgrade_deadline", show(edge.upgrade_deadline)),
         ("connections_per_ip_max", edge.connections_per_ip_max.to_string()),

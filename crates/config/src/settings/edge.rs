@@ -68,6 +68,11 @@ table! {
         body_timeout: Duration = "30s", from "100ms" to "1d",
             because "It is no limit for slow transfers, only for those that have stopped.",
             example "1m";
+        /// How many bytes a second a client must send of a request body, on average over 30 seconds in which the app waited for
+        /// it. 0 takes any rate.
+        body_rate_min: Size = "100B", from 0 to "1GB",
+            because "Ten times slower than the worst phone; who sends a byte now and then holds the app's attention on purpose.",
+            example "1KiB";
         /// The most connections at once. Beyond it, new ones wait in the queue of the system.
         connections_max: u32 = 10000, from 1 to 10000000,
             because "About 200 MB of memory when all are idle TLS connections.",

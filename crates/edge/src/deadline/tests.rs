@@ -52,3 +52,56 @@ fn places_are_used_again() {
     }
     assert_eq!(all.slots.borrow().states.len(), 2);
 }
+
+/// Sends bursts of `bytes` every `every` for ten minutes to an upstream that takes all of it at once; says after how many
+/// seconds it is cut.
+fn cut_after(bytes: usize, every: Duration, least: u64) -> Option<u64> {
+    let all = Rc::new(Deadlines::new(least));
+    let deadline = all.add();
+    deadline.arm(Duration::from_secs(3600));
+    let sweeps_a_burst = u64::try_from(every.as_millis()).unwrap() / 50;
+    for sweep in 0..10 * 60 * 20 {
+        if sweep % sweeps_a_burst == 0 {
+            deadline.moved(bytes);
+        }
+        deadline.awaits_body();
+        all.sweep(at(sweep * 50));
+        if deadline.is_expired() {
+            return Some(sweep / 20);
+        }
+    }
+    None
+}
+
+/// Goal: an honest slow client is never cut, however its bytes are spread; one that trickles is cut after half a minute.
+#[test]
+fn only_those_who_trickle_are_cut() {
+    let check = |bytes: usize, every_ms: u64, expected: Option<u64>| {
+        let every = Duration::from_millis(every_ms);
+        assert_eq!(cut_after(bytes, every, 100), expected, "{bytes} bytes every {every:?}");
+    };
+    check(1024, 1000, None);
+    check(52, 50, None);
+    check(20 * 1024, 20_000, None);
+    check(29 * 1024, 29_000, None);
+    check(101, 1000, None);
+    check(1, 1000, Some(30));
+    check(1, 10_000, Some(30));
+    check(50, 1000, Some(30));
+    check(0, 1000, Some(30));
+    assert_eq!(cut_after(0, Duration::from_secs(1), 0), None, "0 takes any rate");
+}
+
+/// Goal: time in which the upstream takes nothing, and time in which the machine slept, is not the client's.
+#[test]
+fn only_waiting_for_the_client_counts() {
+    let all = Rc::new(Deadlines::new(100));
+    let deadline = all.add();
+    deadline.arm(Duration::from_secs(36_000));
+    deadline.moved(1);
+    (0..10_000).for_each(|second| all.sweep(at(second * 1000)));
+    assert!(!deadline.is_expired(), "the upstream took nothing");
+    deadline.awaits_body();
+    all.sweep(at(20_000_000));
+    assert!(!deadline.is_expired(), "the machine slept");
+}

@@ -26,6 +26,7 @@ pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> Re
         header_timeout: front.header_timeout,
         idle_timeout: front.idle_timeout,
         body_timeout: front.body_timeout,
+        body_rate_min: front.body_rate_min.bytes(),
         connections_max: front.connections_max,
         connections_per_ip_max: front.connections_per_ip_max,
         access_log: front.access_log.as_ref().map(|log| access_log(log, state)),
