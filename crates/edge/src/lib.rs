@@ -58,13 +58,12 @@ mod upstream;
 mod web_socket;
 
 pub mod fuzz;
-
 pub use crate::edge::{Edge, Health};
 pub use crate::error::{EdgeError, Owner};
 pub use crate::listen::owner_of_port;
 pub use crate::metrics::{Bucket, Counters, Latency, ReplicaCounters, RouteCounters};
 pub use crate::outside::OutsideReport;
-pub use crate::route::{Explanation, Look, Question, Verdict, explain};
+pub use crate::route::{Explanation, Findings, Look, Verdict, inquire};
 pub use crate::settings::{
     AccessLog, Action, Address, Answer, Balance, Bound, CertificateFiles, ClientCertificates, Condition, Files,
     Forward, Frame, HashBy, Headers, Hedge, InFlight, LineFormat, ListeningSocket, Network, Outside, Part, PathMatch,

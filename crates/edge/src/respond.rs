@@ -151,6 +151,11 @@ impl Refusal {
         }
     }
 
+    /// What a person reads.
+    pub(crate) fn say(self) -> &'static str {
+        self.say
+    }
+
     /// After these the rest of the request is unread or untrusted, so the connection cannot carry another.
     pub(crate) fn closes(self) -> bool {
         matches!(

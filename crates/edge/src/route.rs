@@ -10,6 +10,7 @@
 
 mod conditions;
 mod explain;
+mod inquiry;
 mod paths;
 mod pattern;
 mod rewrite;
@@ -23,7 +24,9 @@ use http::request::Parts;
 use crate::error::EdgeError;
 use crate::settings::Route;
 
-pub use explain::{Explanation, Look, Verdict, explain};
+pub(crate) use explain::explain;
+pub use explain::{Explanation, Look, Verdict};
+pub use inquiry::{Findings, inquire};
 pub(crate) use pattern::Pattern;
 pub(crate) use rewrite::Rewriting;
 
@@ -31,17 +34,17 @@ use paths::Paths;
 
 /// What a route is chosen by.
 #[derive(Clone, Copy, Debug)]
-pub struct Question<'a> {
+pub(crate) struct Question<'a> {
     /// In lower case, without port and final dot.
-    pub host: &'a str,
+    pub(crate) host: &'a str,
     /// The path as the client wrote it.
-    pub path: &'a str,
+    pub(crate) path: &'a str,
     /// What follows its `?`.
-    pub query: Option<&'a str>,
+    pub(crate) query: Option<&'a str>,
     /// The method.
-    pub method: &'a Method,
+    pub(crate) method: &'a Method,
     /// The headers.
-    pub headers: &'a HeaderMap,
+    pub(crate) headers: &'a HeaderMap,
 }
 
 impl<'a> Question<'a> {

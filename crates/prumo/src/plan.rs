@@ -11,7 +11,7 @@ use prumo_config::{
 use prumo_run::{Check, ServiceSpec, Serving, Value};
 
 mod headers;
-mod routes;
+pub(crate) mod routes;
 
 /// The changes from what runs to what the file says: services as run has them, the rest as it was last applied.
 pub(crate) fn changes(

@@ -46,7 +46,7 @@ pub enum Verdict {
 }
 
 /// Which of `routes` takes a request, and why the others do not.
-pub fn explain(routes: &[Route], question: &Question<'_>) -> Explanation {
+pub(crate) fn explain(routes: &[Route], question: &Question<'_>) -> Explanation {
     let mut order: Vec<usize> = (0..routes.len()).collect();
     order.sort_by_key(|number| rank(routes, *number));
     let mut explanation = Explanation { chosen: None, looks: Vec::with_capacity(routes.len()) };

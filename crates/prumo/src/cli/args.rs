@@ -116,6 +116,22 @@ pub(crate) enum Command {
     /// Show what a deploy of the file would change on the running site
     #[command(after_help = "Example:\n  prumo plan --json")]
     Plan,
+    /// Say which route of the file takes a request, why, and what is done with it
+    ///
+    /// It sends nothing and needs no running prumo: it looks at the file. Each route that is for the same host and path is
+    /// named with what kept it from taking the request, in the order in which routes go.
+    #[command(
+        after_help = "Examples:\n  prumo route https://shop.dev/api/users\n  prumo route POST https://shop.dev/api -H 'x-beta: on'"
+    )]
+    #[command(override_usage = "prumo route [OPTIONS] [METHOD] <URL>")]
+    Route {
+        /// The method, if it is not GET, and the address
+        #[arg(required = true, num_args = 1..=2, value_name = "[METHOD] URL")]
+        request: Vec<String>,
+        /// A header, as for curl
+        #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
+        headers: Vec<String>,
+    },
     /// Explain a setting: what it does, its default and why
     #[command(after_help = "Examples:\n  prumo explain route.timeout\n  prumo explain service")]
     Explain {

@@ -19,12 +19,20 @@ pub(super) fn change(name: &str, old: Option<&Route>, new: Option<&Route>) -> Op
 }
 
 fn fields(route: &Route) -> Fields {
-    let mut fields = named([
+    let mut fields = treatment(route);
+    fields.extend(named([
         ("host", or_none(route.host.as_ref())),
         ("path", route.path.to_string()),
         ("when.method", if route.when.methods.is_empty() { "all".to_owned() } else { route.when.methods.join(", ") }),
         ("when.header", conditions_in_words(&route.when.headers)),
         ("when.query", conditions_in_words(&route.when.query)),
+    ]));
+    fields
+}
+
+/// What is done with a request that the route takes.
+pub(crate) fn treatment(route: &Route) -> Fields {
+    let mut fields = named([
         ("body_max", route.body_max.to_string()),
         ("headers", route.headers.as_ref().map_or_else(|| "as of the edge".to_owned(), headers::own_in_words)),
     ]);

@@ -1,0 +1,156 @@
+//! `prumo route`: which route takes a request, why, and what is done with it.
+
+use prumo_api::ask::PlanReport;
+use prumo_api::{Refusal, RefusalKind};
+use prumo_config::{Action, Config, Port, RedirectHttps};
+use prumo_edge::{Findings, Verdict, Wanted};
+use serde_json::json;
+
+use super::print::{Colour, columns};
+use super::{Console, Exit, Outcome, count};
+use crate::file::TheFile;
+use crate::plan::routes::treatment;
+use crate::wire;
+
+/// Asks the file, and says whether the running prumo would answer the same.
+pub(crate) async fn route(console: &Console, request: &[String], headers: &[String]) -> Outcome {
+    let file = TheFile::new(&console.common.file, console.common.env.as_deref());
+    let config = file.read().map_err(crate::file::ReadError::into_refusal)?.config;
+    let (method, url) = match request {
+        [url] => ("GET", url.as_str()),
+        [method, url, ..] => (method.as_str(), url.as_str()),
+        [] => return Err(usage("which address?".to_owned())),
+    };
+    let headers = headers.iter().map(|header| read_header(header)).collect::<Result<Vec<_>, Refusal>>()?;
+    let routes = wire::routes_for_the_edge(&config, file.folder());
+    let findings = prumo_edge::inquire(&routes, method, url, &headers).map_err(usage)?;
+    let notes = notes(console, &config, url).await;
+    let answer = Answer { method, config: &config, findings: &findings, notes: &notes };
+    console.printer.document(&answer.document());
+    answer.print(console);
+    Ok(if findings.explanation.chosen.is_some() { Exit::Done } else { Exit::NoSuchThing })
+}
+
+fn usage(message: String) -> Refusal {
+    Refusal::new(RefusalKind::Refused, message)
+        .hint("for example: `prumo route POST https://shop.dev/api -H 'x-beta: on'`")
+}
+
+fn read_header(written: &str) -> Result<(String, String), Refusal> {
+    let (name, value) = written.split_once(':').ok_or_else(|| usage(format!("`{written}` is no header")))?;
+    Ok((name.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// What else bears on the answer.
+async fn notes(console: &Console, config: &Config, url: &str) -> Vec<String> {
+    let mut notes = Vec::new();
+    let may_redirect = config.edge.https != Port::Off && config.edge.redirect_https != RedirectHttps::Off;
+    if !url.starts_with("https://") && may_redirect {
+        notes
+            .push("a request in clear text may be sent to HTTPS first: `prumo explain edge.redirect_https`".to_owned());
+    }
+    notes.push(match running_routes(console).await {
+        None => "this is what the file says; no prumo runs that would do it".to_owned(),
+        Some(false) => return notes,
+        Some(true) => "the running prumo still has other routes: `prumo plan` shows how they differ".to_owned(),
+    });
+    notes
+}
+
+/// Whether the running prumo has other routes than the file; `None` where none runs that can be asked.
+async fn running_routes(console: &Console) -> Option<bool> {
+    let mut client = console.connect().await.ok()?;
+    let report: PlanReport = client.document("GET", "/api/v1/plan", &()).await.ok()?;
+    Some(report.changes.iter().any(|change| change.subject.starts_with("route ")))
+}
+
+struct Answer<'a> {
+    method: &'a str,
+    config: &'a Config,
+    findings: &'a Findings,
+    notes: &'a [String],
+}
+
+impl Answer<'_> {
+    fn document(&self) -> serde_json::Value {
+        let findings = self.findings;
+        let looks = findings.explanation.looks.iter().map(|look| {
+            json!({ "route": self.config.routes[look.route].name, "takes": look.verdict == Verdict::Chosen, "why": why(&look.verdict) })
+        });
+        let chosen = findings.explanation.chosen.map(|number| &self.config.routes[number]);
+        json!({
+            "request": { "method": self.method, "host": findings.host, "path": findings.path, "query": findings.query },
+            "route": chosen.map(|route| &route.name),
+            "does": chosen.map(treatment),
+            (self.made_word().replace(' ', "_")): findings.made.as_ref().and_then(|made| made.as_ref().ok()),
+            "refused": findings.made.as_ref().and_then(|made| made.as_ref().err()),
+            "looked_at": looks.collect::<Vec<_>>(),
+            "notes": self.notes,
+        })
+    }
+
+    fn print(&self, console: &Console) {
+        let printer = console.printer;
+        let chosen = self.findings.explanation.chosen.map(|number| &self.config.routes[number]);
+        match chosen {
+            Some(route) => printer.answer(printer.paint(Colour::Bold, &format!("route {}", route.name))),
+            None => printer.answer(format!("{}: the answer is 404", printer.paint(Colour::Red, "no route"))),
+        }
+        let mut rows: Vec<Vec<String>> = match &self.findings.made {
+            Some(Ok(made)) => vec![vec![format!("  {}", self.made_word()), made.clone()]],
+            Some(Err(why)) => vec![vec!["  refused".to_owned(), format!("400: {why}")]],
+            None => Vec::new(),
+        };
+        let treatment = chosen.map(treatment).into_iter().flatten();
+        rows.extend(treatment.map(|(name, value)| vec![format!("  {name}"), value]));
+        columns(&rows).iter().for_each(|line| printer.answer(line));
+        self.print_looks(console);
+        for note in self.notes {
+            printer.line(format!("{} {note}", printer.paint(Colour::Yellow, "note:")));
+        }
+    }
+
+    /// The routes for this host and path, in the order in which they go; the others only by number.
+    fn print_looks(&self, console: &Console) {
+        let looks = &self.findings.explanation.looks;
+        let is_elsewhere = |verdict: &Verdict| matches!(verdict, Verdict::Host | Verdict::Path);
+        let near: Vec<Vec<String>> = looks
+            .iter()
+            .filter(|look| !is_elsewhere(&look.verdict))
+            .map(|look| vec![format!("  {}", self.config.routes[look.route].name), why(&look.verdict)])
+            .collect();
+        let elsewhere = looks.len() - near.len();
+        // One alone that takes the request has been named.
+        if near.len() > 1 || (near.len() == 1 && self.findings.explanation.chosen.is_none()) {
+            console.printer.answer("looked at, in this order:");
+            columns(&near).iter().for_each(|line| console.printer.answer(line));
+        }
+        if elsewhere > 0 {
+            console.printer.answer(format!("not for this host or path: {}", count(elsewhere, "route")));
+        }
+    }
+
+    /// What the address is that the route makes.
+    fn made_word(&self) -> &'static str {
+        let chosen = self.findings.explanation.chosen.map(|number| &self.config.routes[number].action);
+        if matches!(chosen, Some(Action::Redirect(_))) { "sent to" } else { "asked for" }
+    }
+}
+
+/// Why a route takes a request or does not.
+fn why(verdict: &Verdict) -> String {
+    let unmet = |what: &str, name: &str, wanted: &Wanted| match wanted {
+        Wanted::Present => format!("{what} `{name}` is not there"),
+        Wanted::Absent => format!("{what} `{name}` is there"),
+        Wanted::Equal(_) => format!("{what} `{name}` is not what it must be"),
+    };
+    match verdict {
+        Verdict::Chosen => "takes it".to_owned(),
+        Verdict::Later => "would take it, but comes later".to_owned(),
+        Verdict::Host => "is for another host".to_owned(),
+        Verdict::Path => "is for another path".to_owned(),
+        Verdict::Method => "is for other methods".to_owned(),
+        Verdict::Header(name, wanted) => unmet("header", name, wanted),
+        Verdict::Query(name, wanted) => unmet("query", name, wanted),
+    }
+}
