@@ -15,6 +15,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use grade::grade;
@@ -267,32 +268,39 @@ fn lines_of(folder: &Path) -> Vec<String> {
 #[test]
 fn every_request_has_its_line() {
     const CLIENTS: usize = 4;
-    const REQUESTS: usize = 500;
+    const MOVES: usize = 4;
     let folder = tempfile::tempdir().unwrap();
     let site = Site::start_with(log_to(folder.path(), |_| {}), |_| {});
     let app = App::named("one");
     site.serve(&[app.upstream("one")]);
+    let (moves, requests) = (AtomicUsize::new(0), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        for client in 0..CLIENTS {
-            let site = &site;
-            scope.spawn(move || {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
                 let mut wire = site.connect();
-                for number in 0..REQUESTS {
-                    wire.send(format!("GET /{client}/{number} HTTP/1.1\r\nHost: a.test\r\n\r\n").as_bytes());
+                // Until the log was moved often enough, and a little beyond.
+                for _ in 0.. {
+                    let number = requests.fetch_add(1, Ordering::SeqCst);
+                    wire.send(format!("GET /{number} HTTP/1.1\r\nHost: a.test\r\n\r\n").as_bytes());
                     assert_eq!(wire.answer().status, 200);
+                    if moves.load(Ordering::SeqCst) == MOVES {
+                        break;
+                    }
                 }
             });
         }
-        for turn in 0..8 {
+        for turn in 0..MOVES {
             let moved = folder.path().join(format!("access.log-{turn}"));
             eventually("there is a log to move", || std::fs::rename(folder.path().join("access.log"), &moved).is_ok());
+            moves.fetch_add(1, Ordering::SeqCst);
         }
     });
     site.stop(Duration::from_secs(5));
     let lines: Vec<serde_json::Value> =
         lines_of(folder.path()).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     let paths: HashSet<&str> = lines.iter().map(|line| line["path"].as_str().unwrap()).collect();
-    assert_eq!((lines.len(), paths.len()), (CLIENTS * REQUESTS, CLIENTS * REQUESTS), "one line each");
+    let requests = requests.into_inner();
+    assert_eq!((lines.len(), paths.len()), (requests, requests), "one line each");
     for line in &lines {
         let body = format!("one GET {} HTTP/1.1", line["path"].as_str().unwrap());
         assert_eq!((&line["status"], &line["bytes_out"]), (&200.into(), &body.len().into()), "{line}");
