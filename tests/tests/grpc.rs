@@ -15,6 +15,7 @@ listen = "127.0.0.1:[ADMIN]"
 [service.calls]
 run = "PYTHON server.py $PORT"
 protocol = "h2"
+health = { grpc = "calls.Calls", every = "1s" }
 
 [[route]]
 to = "calls"
@@ -55,6 +56,11 @@ def wait(request, context):
 def was_cancelled(request, context):
     return b"yes" if cancelled.wait(20) else b"no"
 
+def check(request, context):
+    if request != b"\x0a\x0bcalls.Calls":
+        context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
+    return b"\x08\x01"
+
 methods = {
     "Echo": grpc.unary_unary_rpc_method_handler(echo),
     "Count": grpc.unary_stream_rpc_method_handler(count),
@@ -67,6 +73,8 @@ methods = {
 options = [("grpc.max_receive_message_length", -1), ("grpc.max_send_message_length", -1), ("grpc.so_reuseport", 0)]
 server = grpc.server(futures.ThreadPoolExecutor(16), options=options)
 server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("calls.Calls", methods),))
+health = {"Check": grpc.unary_unary_rpc_method_handler(check)}
+server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("grpc.health.v1.Health", health),))
 server.add_insecure_port(f"127.0.0.1:{sys.argv[1]}")
 server.start()
 server.wait_for_termination()
@@ -130,6 +138,28 @@ futures = [echo.future(str(number).encode(), timeout=30) for number in range(300
 assert [int(one.result()) for one in futures] == list(range(300))
 print("content")
 "#;
+
+/// Goal: gRPC's own server is healthy when it says so of the service that is asked about, and not when it knows no such service.
+#[test]
+fn grpc_health() {
+    let python = Tool::find_in_tools("python");
+    let file = FILE.replace("PYTHON", &python.path().display().to_string());
+    let mut site = Site::new(&file);
+    site.write("server.py", SERVER);
+    site.up();
+    site.await_healthy("calls");
+    site.write(
+        "prumo.toml",
+        &site.filled(&file.replace("grpc = \"calls.Calls\"", "grpc = \"calls.Nobody\", start_within = \"5s\"")),
+    );
+    let said = site.prumo(&["deploy", "calls"]);
+    assert!(
+        said.code == Some(4) && said.err.contains("the gRPC health check knows no service `calls.Nobody`"),
+        "{}{}",
+        said.out,
+        said.err
+    );
+}
 
 /// Goal: gRPC's own client is content with what it gets from gRPC's own server through the edge: single calls, streams
 /// in both directions, large messages, errors, and deadlines that reach the server.

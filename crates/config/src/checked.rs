@@ -43,7 +43,7 @@ pub(crate) use files::{FileInside, FileName, FilesOrFolder, PublicFolder};
 pub(crate) use headers::{
     Csp, FrameWord, HeaderNames, HeaderText, HeaderValues, OpenerWord, ReferrerWord, ResourceWord,
 };
-pub(crate) use names::{Host, ServiceName, UrlPath};
+pub(crate) use names::{GrpcService, Host, ServiceName, UrlPath};
 pub(crate) use numbers::Cores;
 pub(crate) use paths::RoutePath;
 pub(crate) use places::{At, Places};

@@ -218,6 +218,10 @@ pub enum Check {
     },
     /// A TCP (or Unix socket) connection that is accepted.
     Tcp,
+    /// The health service of gRPC, about a service of the program or, when empty, all of it.
+    Grpc(String),
+    /// A web socket at this path that answers a ping.
+    WebSocket(String),
     /// A command that ends with 0.
     Command(Vec<String>),
     /// Nothing but a process that runs.
@@ -556,11 +560,19 @@ impl Service {
 
 impl Health {
     fn resolve(table: HealthTable, listen: Listen) -> Health {
-        let check = match (table.path, table.run) {
-            (Some(path), _) => Check::Http { path, status: table.status, body: table.body },
-            (None, Some(run)) => Check::Command(run),
-            (None, None) if listen == Listen::Nothing => Check::Alive,
-            (None, None) => Check::Tcp,
+        // A rule has seen to it that there is at most one.
+        let check = if let Some(path) = table.path {
+            Check::Http { path, status: table.status, body: table.body }
+        } else if let Some(service) = table.grpc {
+            Check::Grpc(service)
+        } else if let Some(path) = table.web_socket {
+            Check::WebSocket(path)
+        } else if let Some(run) = table.run {
+            Check::Command(run)
+        } else if listen == Listen::Nothing {
+            Check::Alive
+        } else {
+            Check::Tcp
         };
         Health {
             check,

@@ -12,6 +12,7 @@ use prumo_run::{Check, ServiceSpec, Serving, Value};
 
 mod headers;
 pub(crate) mod routes;
+mod traffic;
 
 /// The changes from what runs to what the file says: services as run has them, the rest as it was last applied.
 pub(crate) fn changes(
@@ -28,6 +29,7 @@ pub(crate) fn changes(
     for name in union(applied.outside.keys(), file.outside.keys()) {
         changes.extend(outside(name, applied.outside.get(name), file.outside.get(name)));
     }
+    changes.extend(traffic::changes(applied, file));
     let (old, new) = (by_name(applied), by_name(file));
     for name in union(old.keys(), new.keys()) {
         changes.extend(routes::change(name, old.get(name).copied(), new.get(name).copied()));
@@ -244,6 +246,9 @@ fn check_in_words(check: &Check) -> String {
             format!("GET {path} answers {}{body}", status.join(", "))
         }
         Check::Tcp => "a connection is accepted".to_owned(),
+        Check::Grpc { service } if service.is_empty() => "gRPC says that it serves".to_owned(),
+        Check::Grpc { service } => format!("gRPC says that `{service}` serves"),
+        Check::WebSocket { path } => format!("the web socket at {path} answers a ping"),
         Check::Command(argv) => format!("{} ends with 0", argv.join(" ")),
         Check::Alive => "the process lives".to_owned(),
     }

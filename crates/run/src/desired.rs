@@ -205,6 +205,16 @@ pub enum Check {
     },
     /// A connection that is accepted.
     Tcp,
+    /// The health service of gRPC.
+    Grpc {
+        /// About which service; empty for the whole program.
+        service: String,
+    },
+    /// A web socket that answers a ping.
+    WebSocket {
+        /// Where it is.
+        path: String,
+    },
     /// A command that ends with 0.
     Command(Vec<String>),
     /// A process that lives.

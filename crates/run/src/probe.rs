@@ -1,7 +1,9 @@
 //! Probes: asking a replica whether it can serve.
 
+mod grpc;
 mod http;
 mod socket;
+mod web_socket;
 
 use std::fmt;
 use std::io;
@@ -131,7 +133,9 @@ impl Probe {
         match (&self.health.check, &self.address) {
             (Check::Alive, _) => Ok(()),
             (Check::Command(argv), _) => self.ask_command(argv).await,
-            (Check::Tcp | Check::Http { .. }, None) => Err(Bad::Answer("the service listens to nothing".to_owned())),
+            (Check::Tcp | Check::Http { .. } | Check::Grpc { .. } | Check::WebSocket { .. }, None) => {
+                Err(Bad::Answer("the service listens to nothing".to_owned()))
+            }
             (Check::Tcp, Some(address)) => match address {
                 Address::Tcp(tcp) => TcpStream::connect(tcp).await.map(drop).map_err(|error| refused(address, &error)),
                 Address::Unix(path) => socket::connect(path).await.map(drop).map_err(|error| refused(address, &error)),
@@ -139,6 +143,8 @@ impl Probe {
             (Check::Http { path, status, body }, Some(address)) => {
                 http::ask(address, path, status, body.as_deref()).await
             }
+            (Check::Grpc { service }, Some(address)) => grpc::ask(address, service).await,
+            (Check::WebSocket { path }, Some(address)) => web_socket::ask(address, path).await,
         }
     }
 
@@ -166,6 +172,8 @@ impl Probe {
         match &self.health.check {
             Check::Http { path, .. } => format!("GET {path}"),
             Check::Tcp => "the connection".to_owned(),
+            Check::Grpc { .. } => "the gRPC health check".to_owned(),
+            Check::WebSocket { path } => format!("the web socket at {path}"),
             Check::Command(argv) => format!("`{}`", argv.join(" ")),
             Check::Alive => "the process".to_owned(),
         }

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use serde_json::json;
+use toml::de::DeValue;
 
 use super::{Entry, Kind, Reader, shown_key};
 use crate::nearest::nearest;
@@ -141,6 +142,35 @@ impl Kind for UrlPath {
 
     fn schema() -> serde_json::Value {
         json!({ "type": "string", "pattern": "^/" })
+    }
+}
+
+/// The full name of a gRPC service, `package.Service`, or `true` for the program as a whole.
+pub(crate) struct GrpcService;
+
+impl Kind for GrpcService {
+    type Value = String;
+    const NAME: &'static str = "the name of a gRPC service";
+    const FORM: &'static str = "it is the full name of a service, \"shop.Cart\", or true for the whole program";
+
+    fn read(entry: &Entry<'_>, reader: &mut Reader<'_>) -> Option<String> {
+        if let DeValue::Boolean(true) = entry.node.get_ref() {
+            return Some(String::new());
+        }
+        reader.parsed::<Self, _>(entry, |text| {
+            let is_word = |word: &str| {
+                let letters = |c: char| c.is_ascii_alphanumeric() || c == '_';
+                word.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && word.chars().all(letters)
+            };
+            match text.len() <= 200 && text.split('.').all(is_word) {
+                true => Ok(text.to_owned()),
+                false => Err("is not the name of a gRPC service".to_owned()),
+            }
+        })
+    }
+
+    fn schema() -> serde_json::Value {
+        json!({ "anyOf": [{ "type": "string" }, { "const": true }] })
     }
 }
 

@@ -50,7 +50,13 @@ pub(crate) fn health(health: &HealthTable, section: &Section<'_>, reader: &mut R
 }
 
 fn one_check(health: &HealthTable, section: &Section<'_>, reader: &mut Reader<'_>) {
-    let given = [("path", health.path.is_some()), ("tcp", health.tcp), ("run", health.run.is_some())];
+    let given = [
+        ("path", health.path.is_some()),
+        ("grpc", health.grpc.is_some()),
+        ("web_socket", health.web_socket.is_some()),
+        ("tcp", health.tcp),
+        ("run", health.run.is_some()),
+    ];
     let given: Vec<&str> = given.into_iter().filter(|(_, given)| *given).map(|(key, _)| key).collect();
     if let [first, .., last] = given[..] {
         let message = format!("{} has both `{first}` and `{last}`, but a service has one health check", reader.here());
@@ -94,7 +100,9 @@ pub(crate) fn service(service: &ServiceTable, section: &Section<'_>, reader: &mu
     if service.at.is_some() {
         runs_elsewhere(section, reader);
     }
-    let asks_network = service.health.as_ref().is_some_and(|health| health.path.is_some() || health.tcp);
+    let asks_network = service.health.as_ref().is_some_and(|health| {
+        health.path.is_some() || health.grpc.is_some() || health.web_socket.is_some() || health.tcp
+    });
     if service.listen == Listen::Nothing && asks_network {
         let message =
             format!("{} has `listen = \"nothing\"`, so its health cannot be asked over the network", reader.here());

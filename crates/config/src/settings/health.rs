@@ -4,16 +4,25 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::{ROOT, kind, optional, table};
-use crate::checked::{Reader, Scope, StatusCodes, Text, UrlPath, Words, rules};
+use crate::checked::{GrpcService, Reader, Scope, StatusCodes, Text, UrlPath, Words, rules};
 
 table! {
-    /// How prumo knows that a replica can serve. One of `path`, `tcp` and `run` says what is asked; with none of them,
+    /// How prumo knows that a replica can serve. One of `path`, `grpc`, `web_socket`, `tcp` and `run` says what is asked; with none of them,
     /// a replica that listens must accept a connection, and a worker must run.
     pub(crate) struct HealthTable as "service.health", "[service.NAME.health]", check rules::health {
         /// Ask for this path with GET.
         path: Option<String> as Option<UrlPath>,
             because "The app knows best whether it can serve; an answer says more than an open port.",
             example "/health";
+        /// Ask gRPC's health service (`grpc.health.v1`), over HTTP/2 without TLS, about a service of the program; `true` asks
+        /// about the whole program.
+        grpc: Option<String> as Option<GrpcService>,
+            because "A program that speaks gRPC has no path to ask for.",
+            example "shop.Cart";
+        /// Open a web socket at this path, send a ping and wait for the pong.
+        web_socket: Option<String> as Option<UrlPath>,
+            because "A server whose workers hang still accepts connections.",
+            example "/ws";
         /// Only open a connection.
         tcp: bool = false,
             because "This is what happens anyway to a service that listens and names no check.",

@@ -5,7 +5,7 @@ use prumo_config::value::duration::show;
 use prumo_config::{Action, Condition, Rewrite, Route, Target, Wanted};
 use prumo_run::Value;
 
-use super::{Fields, changed, fingerprint, headers, named, or_none, word};
+use super::{Fields, changed, fingerprint, headers, named, or_none, traffic};
 
 /// The change from one route of a name to another.
 pub(super) fn change(name: &str, old: Option<&Route>, new: Option<&Route>) -> Option<Change> {
@@ -40,7 +40,9 @@ pub(crate) fn treatment(route: &Route) -> Fields {
         Action::Forward(forward) => named([
             ("to", targets_in_words(&forward.to)),
             ("rewrite", or_none(forward.rewrite.as_ref().map(rewrite_in_words))),
-            ("balance", word(&forward.balance)),
+            ("balance", traffic::balance(&forward.balance)),
+            ("retry", traffic::retry(&forward.retry)),
+            ("hedge", traffic::hedge(forward.hedge)),
             ("timeout", show(forward.timeout)),
         ]),
         Action::Files(files) => named([

@@ -70,6 +70,8 @@ fn health(health: &config::Health) -> run::Health {
                 body: body.clone(),
             },
             config::Check::Tcp => run::Check::Tcp,
+            config::Check::Grpc(service) => run::Check::Grpc { service: service.clone() },
+            config::Check::WebSocket(path) => run::Check::WebSocket { path: path.clone() },
             config::Check::Command(argv) => run::Check::Command(argv.clone()),
             config::Check::Alive => run::Check::Alive,
         },

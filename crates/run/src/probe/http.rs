@@ -79,7 +79,7 @@ async fn contains(mut body: hyper::body::Incoming, text: &str) -> Result<bool, h
 }
 
 /// A tokio stream as hyper wants it. Copies through a small buffer: a probe is not worth an unsafe block.
-struct Io<S>(S);
+pub(super) struct Io<S>(pub(super) S);
 
 impl<S: AsyncRead + Unpin> hyper::rt::Read for Io<S> {
     fn poll_read(
