@@ -1,23 +1,23 @@
-//! The edge alone in front of one fixed upstream, for measuring it beside other proxies.
+//! The edge alone in front of one fixed upstream or with the files of a folder, for measuring it beside other proxies.
 //!
 //! ```text
 //! cargo run --release --package prumo-edge --example front -- 127.0.0.1:9000 8080
 //! ```
-//! Arguments: the upstream, the clear-text port, then optionally the TLS port (0 for none), the number of cores, and
+//! Arguments: the upstream's address or a folder, the clear-text port, then optionally the TLS port (0 for none), the number of cores, and
 //! `-` in place of the access log's file for none.
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use prumo_clock::Clock;
 use prumo_drain::{Drain, signals};
-use prumo_edge::{AccessLog, Address, Edge, Port, Route, Settings, Upstream};
+use prumo_edge::{AccessLog, Action, Address, Edge, Files, Port, Route, Settings, Upstream};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let upstream: SocketAddr = arguments.next().ok_or("which upstream?")?.parse()?;
+    let upstream = arguments.next().ok_or("which upstream or folder?")?;
     let http: u16 = arguments.next().ok_or("which port?")?.parse()?;
     let https: u16 = arguments.next().unwrap_or("0".into()).parse()?;
     let cores: usize = arguments.next().unwrap_or("1".into()).parse()?;
@@ -39,11 +39,15 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         sample: prumo_edge::Share::ALL,
     });
     let edge = Edge::start(settings, clock, &stage)?;
-    let mut route = Route::to("app");
+    let is_folder = upstream.contains('/');
+    let files = || Route::new("files", Action::Files(Files::of(&upstream)));
+    let mut route = if is_folder { files() } else { Route::to("app") };
     route.body_max = 1 << 30;
     edge.routes(vec![route])?;
-    let upstream = Upstream::new("app-1", Address::Tcp(upstream));
-    edge.upstreams(BTreeMap::from([("app".to_owned(), vec![upstream])]));
+    if !is_folder {
+        let upstream = Upstream::new("app-1", Address::Tcp(upstream.parse()?));
+        edge.upstreams(BTreeMap::from([("app".to_owned(), vec![upstream])]));
+    }
     signals().next().await;
     let mut metrics = String::new();
     edge.metrics(&mut metrics);
