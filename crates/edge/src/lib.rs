@@ -6,6 +6,8 @@
 //! listen → tls → route → admit → balance → forward → respond → record
 //! ```
 //!
+//! A route may also answer with files, in place of the last steps before `respond`: `files`.
+//!
 //! There is one thread for each core, with its own sockets (`SO_REUSEPORT`), runtime, upstream connections and counters.
 //! A proxied request crosses no thread and waits for nobody but its upstream. On HTTP/1 it takes no lock and starts no
 //! task; an HTTP/2 stream is a task, which signs in and out at its stage under one short lock.
