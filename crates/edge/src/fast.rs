@@ -230,7 +230,10 @@ impl Connection {
         record.route(&route);
         record.choose(&seat.upstream);
         request::finish(page, plain, client, &id, trace.as_ref());
-        let link = seat.upstream.take_bare(now);
+        let mut link = seat.upstream.take_bare(now);
+        while !plain.is_repeatable() && link.as_ref().is_some_and(|link| !link.lives()) {
+            link = seat.upstream.take_bare(now);
+        }
         let head = std::mem::replace(page, core.desk.borrow_buffer());
         let exchange = Exchange::new(plain, Books { record, seat, route, id, asked, tls_only }, head);
         Some(Ask { exchange, link, expects: plain.expects })

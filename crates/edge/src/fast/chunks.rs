@@ -72,13 +72,12 @@ impl Chunks {
     fn step(&mut self, byte: u8) -> Result<State, BadChunk> {
         Ok(match (self.state, byte) {
             (State::FirstDigit, _) => self.add_digit(byte)?,
-            (State::Digits | State::Space, b'\r') => State::SizeFeed,
+            (State::Digits, b'\r') => State::SizeFeed,
             (State::Digits | State::Space, b';') => State::Extension,
             (State::Digits | State::Space, b' ' | b'\t') => self.count_extension(State::Space)?,
             (State::Digits, _) => self.add_digit(byte)?,
             (State::Extension, b'\r') => State::SizeFeed,
-            (State::Extension, b'\n') => return Err(BadChunk),
-            (State::Extension, _) => self.count_extension(State::Extension)?,
+            (State::Extension, b'\t' | b' '..=b'~' | 0x80..) => self.count_extension(State::Extension)?,
             (State::SizeFeed, b'\n') if self.left == 0 => State::LineStart,
             (State::SizeFeed, b'\n') => State::Data,
             (State::DataReturn, b'\r') => State::DataFeed,

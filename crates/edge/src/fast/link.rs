@@ -2,9 +2,12 @@
 
 use std::cell::RefCell;
 use std::io;
+use std::os::fd::AsFd as _;
 use std::time::Duration;
 
 use prumo_clock::Moment;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 
 use crate::stream::UpstreamStream;
 
@@ -36,6 +39,20 @@ impl BareLink {
             UpstreamStream::Tls(_) => return false,
         };
         matches!(read, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+}
+
+impl BareLink {
+    /// Whether the upstream has closed it by now, asked of the kernel: what the runtime knows may be a moment old. For
+    /// requests that may not be asked twice, because for the others finding out is as good.
+    pub(crate) fn lives(&self) -> bool {
+        let socket = match &self.stream {
+            UpstreamStream::Tcp(stream) => stream.as_fd(),
+            UpstreamStream::Unix(stream) => stream.as_fd(),
+            UpstreamStream::Tls(_) => return false,
+        };
+        let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        matches!(rustix::net::recv(socket, &mut [0; 1][..], flags), Err(Errno::AGAIN))
     }
 }
 

@@ -25,7 +25,7 @@ fn reads_bodies() {
     check("3\r\nabc\r\n002\r\nde\r\n000\r\n\r\n", Some(("abcde", 24)));
     check("A\r\n0123456789\r\n0\r\n\r\n", Some(("0123456789", 20)));
     check("3;a=b\r\nabc\r\n0;c\r\n\r\n", Some(("abc", 19)));
-    check("3 ;a\r\nabc\r\n0 \r\n\r\n", Some(("abc", 17)));
+    check("3 ;a\r\nabc\r\n0\r\n\r\n", Some(("abc", 16)));
     check("3\r\nabc\r\n0\r\nA: b\r\nC: d\r\n\r\n", Some(("abc", 25)));
 }
 
