@@ -1,7 +1,7 @@
 //! How one prumo process gives another what it needs: listening sockets, the hold of the state folder, and the word that
 //! it is its turn. `docs/decisions/0013-own-upgrade.md` tells the whole story.
 //!
-//! [`line`] carries messages and descriptors between two processes, [`inherit`] is what a process is given when it
+//! `line` carries messages and descriptors between two processes, `inherit` is what a process is given when it
 //! starts, [`elders`] are predecessors that still finish their requests.
 
 pub(crate) mod elders;
