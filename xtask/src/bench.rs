@@ -12,7 +12,7 @@ mod peer;
 mod process;
 mod proxy;
 mod report;
-mod site;
+pub(crate) mod site;
 mod wrk;
 
 use std::path::PathBuf;

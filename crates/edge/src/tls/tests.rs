@@ -36,3 +36,58 @@ fn the_authority_speaks_for_hosts() {
     assert_eq!(pair::names_of(&leaf.cert[0]).unwrap(), ["localhost", "shop.test", "*.shop.test"]);
     assert_eq!(leaf.cert.len(), 2);
 }
+
+/// Goal: after a rotation of the ticket keys the tickets of the key before still resume, and after another one they do
+/// not: nothing that was written down by then can be opened any more.
+#[test]
+#[expect(clippy::disallowed_methods, reason = "rustls reads the real time, so this must wait for it")]
+fn rotation_keeps_one_former_key() {
+    use std::thread::sleep;
+
+    use rustls::server::ProducesTickets;
+    use rustls::ticketer::TicketRotator;
+
+    #[derive(Debug)]
+    struct Key(Arc<dyn ProducesTickets>);
+
+    impl ProducesTickets for Key {
+        fn enabled(&self) -> bool {
+            self.0.enabled()
+        }
+        fn lifetime(&self) -> u32 {
+            self.0.lifetime()
+        }
+        fn encrypt(&self, plain: &[u8]) -> Option<Vec<u8>> {
+            self.0.encrypt(plain)
+        }
+        fn decrypt(&self, cipher: &[u8]) -> Option<Vec<u8>> {
+            self.0.decrypt(cipher)
+        }
+    }
+
+    // The rotator of `Ticketer::new`, with keys of the same making that live a second in place of six hours.
+    let fresh = || Ok(Box::new(Key(aws_lc_rs::Ticketer::new().unwrap())) as Box<dyn ProducesTickets>);
+    let rotator = TicketRotator::new(1, fresh).unwrap();
+    let ticket = rotator.encrypt(b"session").unwrap();
+    // The first sixteen bytes name the key. It is changed when it is first asked for after its time.
+    let key = || rotator.encrypt(b"").unwrap()[..16].to_vec();
+    let mut keys = vec![ticket[..16].to_vec()];
+    let start = Clock::system().now();
+    while keys.len() < 3 {
+        assert!(Clock::system().now().since(start) < Duration::from_secs(60), "{} keys in a minute", keys.len());
+        sleep(Duration::from_millis(50));
+        let before = key();
+        let resumes = rotator.decrypt(&ticket).is_some();
+        let after = key();
+        // On a busy machine the key may change between two of these lines.
+        if before == after {
+            assert_eq!(resumes, keys.len() < 2 || keys[1] == after, "after {} keys", keys.len());
+        }
+        for seen in [before, after] {
+            if keys.last() != Some(&seen) {
+                keys.push(seen);
+            }
+        }
+    }
+    assert!(rotator.decrypt(&ticket).is_none(), "two keys later");
+}

@@ -230,6 +230,16 @@ pub(crate) enum Command {
         #[command(subcommand)]
         action: AuditAction,
     },
+    /// Let this machine trust the local authority, or no longer
+    ///
+    /// The local authority makes the certificates of hosts that no `[[certificate]]` covers, so that development has HTTPS.
+    /// Its certificate is put into the system's list (Debian: /usr/local/share/ca-certificates and
+    /// update-ca-certificates, which only root may) and into the databases of this user's browsers (with certutil).
+    /// Its key never leaves the state folder. Only trust it where you trust whoever can read that folder.
+    #[command(
+        after_help = "Examples:\n  prumo trust\n  sudo prumo trust --state $PWD/.prumo\n  prumo trust --remove\n  prumo trust --print > authority.pem"
+    )]
+    Trust(Trust),
     /// Print the completions for a shell
     #[command(after_help = "Example:\n  prumo completions bash > /etc/bash_completion.d/prumo")]
     Completions {
@@ -275,6 +285,19 @@ pub(crate) enum EdgeAction {
         #[arg(long)]
         once: bool,
     },
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Trust {
+    /// Take it out again, everywhere
+    #[arg(long)]
+    pub remove: bool,
+    /// Change nothing: print the certificate
+    #[arg(long, conflicts_with = "remove")]
+    pub print: bool,
+    /// The folder that stands for `/`, as when an image is built
+    #[arg(long, value_name = "DIR", default_value = "/")]
+    pub root: PathBuf,
 }
 
 #[derive(Debug, Subcommand)]

@@ -13,6 +13,7 @@ mod route;
 mod secret;
 mod status;
 mod top;
+mod trust;
 
 use std::future::Future;
 use std::process::ExitCode;
@@ -60,6 +61,7 @@ fn carry_out(line: CommandLine, printer: Printer) -> Outcome {
         Command::HelpMarkdown => reference::print(),
         Command::DemoApp => demo::app(),
         Command::Exec { service, command } => exec::run(&common, &service, &command),
+        Command::Trust(arguments) => trust::carry_out(&common, &arguments, printer),
         Command::Secret { action } => secret::carry_out(&common, action, printer),
         Command::AuditLog { action: AuditAction::Verify } => ask::audit_verify(&common, printer),
         other => on_runtime(|clock, drain| asynchronous(common, other, printer, clock, drain)),

@@ -2,24 +2,13 @@
 
 use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::time::Duration;
 
-use prumo_clock::{Clock, Moment};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
-use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
+use prumo_clock::Clock;
 
+use super::tool::{self, OUTPUT_BYTES_MAX};
 use crate::desired::{Secret, SecretSource};
-
-/// How long a command may take: a vault across a slow network answers in seconds.
-const COMMAND_WITHIN: Duration = Duration::from_secs(30);
-/// The largest secret: a key file with its chain.
-const SECRET_BYTES_MAX: usize = 64 * 1024;
 
 /// Fetches a secret that prumo does not keep itself. May take its time: call it on a thread of its own.
 ///
@@ -32,7 +21,7 @@ pub fn fetch(source: &SecretSource, clock: &Clock) -> Result<Secret, String> {
         SecretSource::Env(name) => {
             std::env::var(name).map_err(|_| "it is not set in prumo's own environment".to_owned())?
         }
-        SecretSource::Command(argv) => output_of(argv, clock)?,
+        SecretSource::Command(argv) => tool::output(argv, clock)?,
     };
     let kept = value.trim_end_matches(['\n', '\r']).len();
     if kept == 0 {
@@ -49,71 +38,8 @@ fn read_file(path: &Path) -> Result<String, String> {
         return Err("it is not a regular file".to_owned());
     }
     let mut value = String::new();
-    file.take(SECRET_BYTES_MAX as u64 + 1).read_to_string(&mut value).map_err(|error| error.to_string())?;
-    if value.len() > SECRET_BYTES_MAX { Err(too_large()) } else { Ok(value) }
-}
-
-fn too_large() -> String {
-    format!("it has more than {SECRET_BYTES_MAX} bytes")
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this is the driver: processes are started here, from an argument vector"
-)]
-fn output_of(argv: &[String], clock: &Clock) -> Result<String, String> {
-    let (program, arguments) = argv.split_first().ok_or("its command is empty")?;
-    // What the command says on its standard error belongs to whoever watches prumo's own log.
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
-    let mut child = command.process_group(0).spawn().map_err(|error| format!("`{program}` cannot be run: {error}"))?;
-    let output = child.stdout.take().expect("it was asked for");
-    let deadline = clock.now() + COMMAND_WITHIN;
-    let read = read_until(output, clock, deadline).and_then(|value| {
-        await_end(&child, clock, deadline)?;
-        Ok(value)
-    });
-    if read.is_err() {
-        // With all it started: a shell does not pass on that it is killed. It may also have ended by itself.
-        let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
-    }
-    let ended = child.wait().map_err(|error| error.to_string())?;
-    let value = read?;
-    if ended.success() { Ok(value) } else { Err(format!("`{program}` failed: {ended}")) }
-}
-
-/// Reads to the end, or until the deadline.
-fn read_until(mut output: ChildStdout, clock: &Clock, deadline: Moment) -> Result<String, String> {
-    let mut value = Vec::new();
-    let mut part = [0; 4096];
-    loop {
-        await_ready(&output, clock, deadline)?;
-        match output.read(&mut part).map_err(|error| error.to_string())? {
-            0 => return String::from_utf8(value).map_err(|_| "it is not UTF-8 text".to_owned()),
-            count => value.extend_from_slice(&part[..count]),
-        }
-        if value.len() > SECRET_BYTES_MAX {
-            return Err(too_large());
-        }
-    }
-}
-
-/// Waits for a command whose output has ended: it may have closed its output and go on.
-fn await_end(child: &Child, clock: &Clock, deadline: Moment) -> Result<(), String> {
-    let process = pidfd_open(Pid::from_child(child), PidfdFlags::empty()).map_err(|error| error.to_string())?;
-    await_ready(&process, clock, deadline)
-}
-
-fn await_ready(descriptor: &impl AsFd, clock: &Clock, deadline: Moment) -> Result<(), String> {
-    loop {
-        let left = Timespec::try_from(deadline - clock.now()).unwrap_or_default();
-        match poll(&mut [PollFd::new(descriptor, PollFlags::IN)], Some(&left)) {
-            Ok(0) => return Err(format!("it took longer than {} seconds", COMMAND_WITHIN.as_secs())),
-            Ok(_) => return Ok(()),
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(error.to_string()),
-        }
-    }
+    file.take(OUTPUT_BYTES_MAX as u64 + 1).read_to_string(&mut value).map_err(|error| error.to_string())?;
+    if value.len() > OUTPUT_BYTES_MAX { Err(tool::too_large()) } else { Ok(value) }
 }
 
 #[cfg(test)]

@@ -1,0 +1,19 @@
+//! Outside judges that take too long, or need too much, to be tests.
+
+mod tls;
+
+use crate::deps;
+use crate::failure::Failure;
+
+#[derive(clap::Subcommand)]
+pub(crate) enum Judge {
+    /// sslyze with Mozilla's intermediate configuration, and testssl.sh, look at a site as it comes. About five minutes.
+    Tls,
+}
+
+pub(crate) fn run(judge: &Judge) -> Result<(), Failure> {
+    deps::install()?;
+    match judge {
+        Judge::Tls => tls::run(),
+    }
+}
