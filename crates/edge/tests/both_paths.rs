@@ -18,6 +18,7 @@ use std::net::TcpStream;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use proptest::test_runner::{RngAlgorithm, TestRng, TestRunner};
 use site::{App, Ask, Site};
 
 /// What an app may say. Its connection stays open after those marked so.
@@ -261,7 +262,25 @@ fn readable(body: &[u8]) -> String {
         .fold(text.to_string(), |text, id| text.replace(id, "ID"))
 }
 
+/// Conversations held.
+const CASES: u32 = 100;
+
+/// How often a conversation is held again before its difference counts: one that comes from the moment at which something
+/// closes does not come every time.
+const TRIES: usize = 3;
+
 fn compare(fast: &Bench, general: &Bench, pieces: &[&[u8]]) -> Result<(), TestCaseError> {
+    let mut compared = compare_once(fast, general, pieces);
+    for _ in 1..TRIES {
+        if compared.is_ok() {
+            break;
+        }
+        compared = compare_once(fast, general, pieces);
+    }
+    compared
+}
+
+fn compare_once(fast: &Bench, general: &Bench, pieces: &[&[u8]]) -> Result<(), TestCaseError> {
     let (mut one, mut other) = (fast.converse(pieces), general.converse(pieces));
     // After an error of ours a connection goes on where all of the request was read, which each path sees at its own time.
     let until = one.answers.len().min(other.answers.len());
@@ -296,7 +315,9 @@ fn every_answer_is_the_same() {
 #[test]
 fn every_request_is_the_same() {
     let (fast, general) = (Bench::new(true), Bench::new(false));
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig { cases: 100, ..ProptestConfig::default() });
+    // The same conversations each time.
+    let config = ProptestConfig { cases: CASES, ..ProptestConfig::default() };
+    let mut runner = TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha));
     let conversation = (conversations(), prop::collection::vec(0.0..1.0_f64, 0..3));
     let run = runner.run(&conversation, |(requests, cuts)| {
         let sent = requests.concat();
