@@ -74,7 +74,7 @@ pub(crate) async fn answer(
                     }
                 },
                 Action::Redirect(_) | Action::Answer(_) => {
-                    let answer = own::answer(&route, &authority, &parts, &client);
+                    let answer = own::answer(&route, &authority, &parts, &terms);
                     own::finish(answer, record, &pace, is_h1 && has_body)
                 }
                 Action::Files(_) => match Ask::new(&core, &terms, &pace, &route, &parts) {

@@ -228,7 +228,13 @@ fn browsers_are_led_to_https() {
     assert!(says(&over_https("shop.test", "shop.test")));
     assert!(!says(&over_https("localhost", "localhost")), "never for this machine");
     assert!(!says(&over_https("shop.test", "other.test")), "never for a host that only the local authority speaks for");
-    site.serve(&[]);
+    let said = prumo_edge::Answer { status: 200, content_type: "text/plain".into(), body: "said".into() };
+    let mut route = prumo_edge::Route::new("said", prumo_edge::Action::Answer(said));
+    hsts(&mut route);
+    site.edge.reload(&files, &[], vec![route]).unwrap();
+    let from_us = over_https("shop.test", "shop.test");
+    assert!(from_us.ends_with("said") && says(&from_us), "{from_us}");
+    assert!(!says(&over_https("localhost", "localhost")), "not on an answer of our own either");
     site.edge.reload(&files, &[], Vec::new()).unwrap();
     let nothing = over_https("shop.test", "shop.test");
     assert!(nothing.starts_with("http/1.1 404") && says(&nothing), "{nothing}");

@@ -7,11 +7,12 @@ use http_body::Body as _;
 
 use super::Passed;
 use crate::body::Body;
-use crate::client::{Client, Pace, Phase};
+use crate::client::{Pace, Phase};
 use crate::host;
 use crate::record::Record;
 use crate::respond::{self, Refusal};
 use crate::route::Question;
+use crate::secure::Terms;
 use crate::settings::Action;
 use crate::table::RouteView;
 
@@ -30,15 +31,15 @@ pub(super) fn answer(
     route: &RouteView,
     authority: &HeaderValue,
     parts: &Parts,
-    client: &Client,
+    terms: &Terms,
 ) -> Result<Response<Body>, Refusal> {
     match (&route.route.action, &route.rewriting) {
         (Action::Redirect(redirect), Some(rewriting)) => {
             let host = host::normalise(authority.to_str().unwrap_or_default()).map_err(|_| Refusal::HOST)?;
             let location = rewriting.location(&Question::of(&host, parts))?;
-            Ok(respond::redirect(location, redirect.status, &route.answer, client.tls))
+            Ok(respond::redirect(location, redirect.status, &route.answer, terms.tls_only))
         }
-        (Action::Answer(said), _) => Ok(respond::say(said, &parts.method, &route.answer, client.tls)),
+        (Action::Answer(said), _) => Ok(respond::say(said, &parts.method, &route.answer, terms.tls_only)),
         _ => Err(Refusal::NO_ROUTE),
     }
 }
