@@ -61,6 +61,13 @@ pub enum Ask {
         /// The service.
         service: String,
     },
+    /// Put routes into maintenance, or take them out of it.
+    Maintain {
+        /// Whether they are to be in maintenance.
+        on: bool,
+        /// Their names; empty means every one.
+        routes: Vec<String>,
+    },
     /// What the replicas printed.
     Logs {
         /// The service.

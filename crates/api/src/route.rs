@@ -84,6 +84,17 @@ pub struct ScaleBody {
     pub replicas: u32,
 }
 
+/// Which routes are in maintenance.
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MaintenanceBody {
+    /// Whether they are to be.
+    pub on: bool,
+    /// Their names; empty means every one.
+    #[serde(default)]
+    pub routes: Vec<String>,
+}
+
 /// The value of a secret.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -239,6 +250,19 @@ pub static ROUTES: &[Route] = &[
         body: None,
         answer: Shape::Events,
         read: |request| Ok(Ask::Stop { service: request.parameter("service") }),
+    },
+    Route {
+        method: "POST",
+        path: "/api/v1/maintenance",
+        access: OPERATOR,
+        summary: "Put routes into maintenance, or take them out of it. It lasts over a restart.",
+        query: &[],
+        body: Some(of::<MaintenanceBody>),
+        answer: Shape::Events,
+        read: |request| {
+            let body = request.body::<MaintenanceBody>()?;
+            Ok(Ask::Maintain { on: body.on, routes: body.routes })
+        },
     },
     Route {
         method: "GET",

@@ -3,16 +3,18 @@
 //! Nothing here remembers where in the file it came from. Whoever receives a [`Config`] needs no
 //! further check before acting on it.
 
-use std::collections::{BTreeMap, HashSet};
+mod names;
+
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::settings::{
-    Admin, Answer, Certificate, ClientCertificate, Edge, Files, HealthTable, OutsideTable, Restart, Retry, Root,
-    RouteHeaders, RouteTable, ServiceTable, Site, Stop, Traffic,
+    Admin, Answer, Certificate, ClientCertificate, Edge, Files, HealthTable, Maintenance, OutsideTable, Restart, Retry,
+    Root, RouteHeaders, RouteTable, ServiceTable, Site, Stop, Traffic,
 };
-use crate::value::{Size, Template};
+use crate::value::{Cidr, Size, Template};
 
 /// Everything the file says, ready to use.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +33,8 @@ pub struct Config {
     pub client_certificates: Vec<ClientCertificate>,
     /// The front door.
     pub edge: Edge,
+    /// What clients get while routes are in maintenance.
+    pub maintenance: Maintenance,
     /// The listener for people and tools that run the site.
     pub admin: Admin,
 }
@@ -241,6 +245,12 @@ pub struct Route {
     pub when: When,
     /// What is done with a request.
     pub action: Action,
+    /// The only addresses from which requests are taken; empty for everywhere.
+    pub allow: Vec<Cidr>,
+    /// Addresses from which none is taken.
+    pub deny: Vec<Cidr>,
+    /// Whether the file says that it is in maintenance.
+    pub maintenance: bool,
     /// The largest request body that is let through.
     pub body_max: Size,
     /// Where its answers' headers differ from those of the edge.
@@ -516,10 +526,11 @@ impl Config {
             site: root.site,
             services,
             outside,
-            routes: with_names_of_their_own(root.route.into_iter().map(Route::resolve).collect()),
+            routes: names::of_their_own(root.route.into_iter().map(Route::resolve).collect()),
             certificates: root.certificate,
             client_certificates: root.client_certificate,
             edge: root.edge,
+            maintenance: root.maintenance,
             admin: root.admin,
         }
     }
@@ -588,7 +599,7 @@ impl Health {
 impl Route {
     fn resolve(table: RouteTable) -> Route {
         Route {
-            name: table.name.clone().unwrap_or_else(|| describe(&table)),
+            name: table.name.clone().unwrap_or_else(|| names::describe(&table)),
             host: table.host,
             path: table.path,
             when: When {
@@ -616,41 +627,11 @@ impl Route {
                     timeout: table.timeout,
                 }),
             },
+            allow: table.allow,
+            deny: table.deny,
+            maintenance: table.maintenance,
             body_max: table.body_max,
             headers: table.headers,
         }
     }
-}
-
-/// What a reader would call a route without a name: its place, and the names of its conditions. Never their values.
-fn describe(table: &RouteTable) -> String {
-    let host = table.host.as_deref().unwrap_or_default();
-    let mut name = match &table.path {
-        PathMatch::Prefix(path) => format!("{host}{path}"),
-        other => format!("{host} {other}").trim_start().to_owned(),
-    };
-    let methods = table.when.method.iter().flatten().cloned();
-    let names = table.when.header.iter().chain(&table.when.query).map(|condition| match condition.wanted {
-        Wanted::Absent => format!("no {}", condition.name),
-        _ => condition.name.clone(),
-    });
-    for word in methods.chain(names) {
-        name.push(' ');
-        name.push_str(&word);
-    }
-    name
-}
-
-/// Names tell routes apart in logs and metrics, so those that came out equal get a number.
-fn with_names_of_their_own(mut routes: Vec<Route>) -> Vec<Route> {
-    let mut taken: HashSet<String> = HashSet::new();
-    for route in &mut routes {
-        let described = route.name.clone();
-        let mut number = 1;
-        while !taken.insert(route.name.clone()) {
-            number += 1;
-            route.name = format!("{described} ({number})");
-        }
-    }
-    routes
 }

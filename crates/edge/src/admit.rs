@@ -3,6 +3,10 @@
 //! hyper's parser refuses most malformed requests before they come here; what it tolerates and we do not is decided
 //! in this file, so that a request has one meaning for everybody who reads it.
 
+mod address;
+
+pub(crate) use address::{check_address, client_address};
+
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Uri, Version};

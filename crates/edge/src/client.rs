@@ -1,7 +1,7 @@
 //! One client connection: who it is, how long it may take, and what its last request head looked like on the wire.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -18,6 +18,8 @@ use crate::upstream::Upstream;
 
 /// One client connection.
 pub(crate) struct Client {
+    /// Who the connection is from, a proxy perhaps.
+    pub(crate) ip: IpAddr,
     pub(crate) facts: PeerFacts,
     pub(crate) tls: bool,
     /// What the TLS handshake has told.
@@ -66,6 +68,7 @@ impl Client {
         };
         let pace = Rc::new(Pace::new(deadlines.add(), settings));
         Client {
+            ip,
             facts,
             tls,
             introduction: OnceCell::new(),

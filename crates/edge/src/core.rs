@@ -95,6 +95,8 @@ pub(crate) struct Core {
     pub(crate) view: View,
     /// Wakes requests that wait for an upstream.
     pub(crate) view_changed: Notify,
+    /// Requests that wait for the end of a maintenance.
+    pub(crate) held: Cell<usize>,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) scratch: Scratch,
     pub(crate) desk: Desk,
@@ -205,6 +207,7 @@ impl Core {
             stage,
             view,
             view_changed: Notify::new(),
+            held: Cell::new(0),
             deadlines,
             scratch: Scratch::new(),
             desk: Desk::new(),

@@ -32,6 +32,7 @@ use tokio::io::AsyncWrite as _;
 use self::exchange::{After, Books, Exchange};
 use self::pending::Pending;
 use self::request::{Plain, Reading};
+use crate::admit;
 use crate::client::{Client, Phase};
 use crate::core::Core;
 use crate::host;
@@ -217,6 +218,8 @@ impl Connection {
             headers: &headers,
         };
         let route = core.view.find_plain(&question)?;
+        // A trusted proxy's client, whose address is another, never comes this way.
+        admit::check_address(&route.route.access, Some(client.ip)).ok()?;
         if matches!(plain.body, request::Framing::Length(length) if length > route.route.body_max) {
             return None;
         }
@@ -327,15 +330,27 @@ fn head_of<'a>(plain: &'a Plain<'_>) -> Head<'a> {
 /// Whether a route asks for nothing that this path does not know.
 pub(crate) fn knows(route: &Route) -> bool {
     // Named one by one, so that whoever adds something decides whether this path meets it.
-    let Route { name: _, host: _, path: _, methods: _, headers: _, query: _, action, body_max: _, answer_headers: _ } =
-        route;
+    // Whom it admits is asked for each request.
+    let Route {
+        name: _,
+        host: _,
+        path: _,
+        methods: _,
+        headers: _,
+        query: _,
+        action,
+        body_max: _,
+        access: _,
+        maintenance,
+        answer_headers: _,
+    } = route;
     let Action::Forward(forward) = action else { return false };
     let Forward { to: _, rewrite, balance, retry: _, hedge, timeout: _ } = forward;
     let is_free = match balance {
         Balance::Auto | Balance::RoundRobin | Balance::LeastConnections | Balance::PeakEwma => true,
         Balance::Hash(_) | Balance::Sticky(_) => false,
     };
-    is_free && hedge.is_none() && rewrite.is_none()
+    is_free && hedge.is_none() && rewrite.is_none() && maintenance.is_none()
 }
 
 /// Whether this client's requests may go the fast way. A trusted proxy's headers are kept and appended to, which is

@@ -4,6 +4,7 @@
 //! asked, and whether another one is asked again, is in `forward/ask.rs`.
 
 mod ask;
+mod hold;
 mod own;
 
 use std::rc::Rc;
@@ -25,7 +26,7 @@ use crate::forwarded;
 use crate::head;
 use crate::host;
 use crate::record::{Head, Record};
-use crate::respond::{self, Asker, Refusal};
+use crate::respond::{self, Asker, Reason, Refusal};
 use crate::route::{Question, Rewriting};
 use crate::secure::Terms;
 use crate::settings::{Action, Balance, Forward};
@@ -59,6 +60,13 @@ pub(crate) async fn answer(
         id.as_bytes(),
         trace.as_ref(),
     );
+    let found = match found {
+        Ok(found) => hold::hold(&core, &client, &parts, found, record.started()).await.map_err(|(refusal, route)| {
+            record.route(&route);
+            refusal
+        }),
+        Err(refusal) => Err(refusal),
+    };
     let passed = match found {
         Ok((authority, route)) => {
             record.route(&route);
@@ -97,14 +105,23 @@ pub(crate) async fn answer(
             let is_unread = record.meter().map_or(has_body, |meter| !meter.has_ended.get());
             let close = is_h1 && (is_unread || refusal.closes());
             let asker = Asker { accept: accept.as_ref(), id: Some(&id), is_head, tls: terms.tls_only, close };
-            let mut response =
-                respond::refuse(refusal, &asker, record.its_route().map_or(&core.answer, |route| &route.answer));
+            let mut response = refuse(refusal, &asker, &core, record.its_route());
             if let Some(location) = terms.location {
                 response.headers_mut().insert(header::LOCATION, location);
             }
             record.send(response.body().size_hint().lower());
             response
         }
+    }
+}
+
+/// A refusal, with the route's own page where it has one for this.
+fn refuse(refusal: Refusal, asker: &Asker<'_>, core: &Core, route: Option<&Rc<RouteView>>) -> Response<Body> {
+    let answer = route.map_or(&core.answer, |route| &route.answer);
+    let maintenance = route.and_then(|route| route.route.maintenance.as_ref());
+    match maintenance.and_then(|maintenance| maintenance.page.as_deref()) {
+        Some(page) if refusal.reason == Reason::Maintenance => respond::refuse_with_page(refusal, asker, answer, page),
+        _ => respond::refuse(refusal, asker, answer),
     }
 }
 
@@ -119,9 +136,24 @@ fn find_route(core: &Core, client: &Client, parts: &Parts, terms: &mut Terms) ->
     let authority = admit::find_authority(parts)?;
     let host = host::normalise(authority.to_str().map_err(|_| Refusal::HOST)?).map_err(|_| Refusal::HOST)?;
     core.view.secure().settle(terms, client, parts, &authority, &host)?;
-    let route = core.view.find(&Question::of(&host, parts)).ok_or(Refusal::NO_ROUTE)?;
-    admit::check_declared_length(&parts.headers, route.route.body_max)?;
+    let route = find_admitting(core, client, parts, &host)?;
     Ok((authority, route))
+}
+
+/// The same for a request that was let in before, in another table.
+fn find_again(core: &Core, client: &Client, parts: &Parts, authority: &HeaderValue) -> Result<Rc<RouteView>, Refusal> {
+    let host = host::normalise(authority.to_str().map_err(|_| Refusal::HOST)?).map_err(|_| Refusal::HOST)?;
+    find_admitting(core, client, parts, &host)
+}
+
+fn find_admitting(core: &Core, client: &Client, parts: &Parts, host: &str) -> Result<Rc<RouteView>, Refusal> {
+    let route = core.view.find(&Question::of(host, parts))?;
+    if !route.route.access.is_empty() {
+        let address = admit::client_address(client.ip, &parts.headers, &core.settings().trusted_proxies);
+        admit::check_address(&route.route.access, address)?;
+    }
+    admit::check_declared_length(&parts.headers, route.route.body_max)?;
+    Ok(route)
 }
 
 fn fresh_id(core: &Core) -> HeaderValue {

@@ -67,9 +67,9 @@ pub use crate::metrics::{Bucket, Counters, Latency, ReplicaCounters, RouteCounte
 pub use crate::outside::OutsideReport;
 pub use crate::route::{Explanation, Findings, Look, Verdict, inquire};
 pub use crate::settings::{
-    AccessLog, Action, Address, Answer, Balance, Bound, CertificateFiles, ClientCertificates, Condition, Files,
-    Forward, Frame, HashBy, Headers, Hedge, InFlight, LineFormat, ListeningSocket, Network, Outside, Part, PathMatch,
-    Place, Port, Protocol, Redirect, RedirectHttps, Retry, Rewrite, Route, Scheme, Secure, Settings, Share,
+    Access, AccessLog, Action, Address, Answer, Balance, Bound, CertificateFiles, ClientCertificates, Condition, Files,
+    Forward, Frame, HashBy, Headers, Hedge, InFlight, LineFormat, ListeningSocket, Maintenance, Network, Outside, Part,
+    PathMatch, Place, Port, Protocol, Redirect, RedirectHttps, Retry, Rewrite, Route, Scheme, Secure, Settings, Share,
     ShowCertificate, Target, Template, TraceFrom, Tracing, Traffic, UnixSocket, Upstream, Wanted,
 };
 pub use crate::tls::{CertificateState, examine, examine_client_certificates};

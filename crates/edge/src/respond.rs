@@ -2,6 +2,8 @@
 //!
 //! An error is a page, a problem document (RFC 9457) or a few lines of text, as the client prefers.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
 use http::{Response, StatusCode};
@@ -34,6 +36,8 @@ enum Particular {
     Allow(&'static str),
     /// How long the file is of which a part was asked.
     Length(u64),
+    /// After how many seconds it is worth to come again.
+    RetryAfter(u64),
 }
 
 macro_rules! reasons {
@@ -54,7 +58,7 @@ macro_rules! reasons {
 
 reasons! {
     Method "method", Host "host", Framing "framing", Headers "headers_too_large", Body "body_too_large",
-    Route "no_route", Path "path", NoUpstream "no_upstream", Upstream "upstream_failed", Timeout "upstream_timeout",
+    Route "no_route", Address "address", Maintenance "maintenance", Path "path", NoUpstream "no_upstream", Upstream "upstream_failed", Timeout "upstream_timeout",
     Full "service_full", NoFile "no_file", File "file_failed", Precondition "precondition", Range "range",
     Client "client_gone", SlowClient "client_slow", Connections "connections_max",
     PerIp "connections_per_ip_max", Descriptors "no_descriptors", Proxy "proxy_header", Tls "tls", Https "https",
@@ -75,6 +79,10 @@ impl Refusal {
     );
     pub(crate) const NO_ROUTE: Refusal =
         Refusal::new(StatusCode::NOT_FOUND, Reason::Route, "Nothing is served at this address.");
+    pub(crate) const ADDRESS: Refusal =
+        Refusal::new(StatusCode::FORBIDDEN, Reason::Address, "This address may not be visited from where you are.");
+    pub(crate) const AMBIGUOUS: Refusal =
+        Refusal::new(StatusCode::BAD_REQUEST, Reason::Path, "This address could be read as another one.");
     pub(crate) const REWRITTEN: Refusal =
         Refusal::new(StatusCode::BAD_REQUEST, Reason::Path, "This address leads out of what is served here.");
     pub(crate) const NO_UPSTREAM: Refusal = Refusal::new(
@@ -124,6 +132,13 @@ impl Refusal {
         Reason::Precondition,
         "It has changed since, so what was asked of it no longer holds.",
     );
+
+    /// For a route in maintenance, with the time after which it is worth to come again.
+    pub(crate) fn maintenance(retry_after: Duration) -> Refusal {
+        let say = "The site is being worked on. Please come back a little later.";
+        let particular = Some(Particular::RetryAfter(retry_after.as_secs().max(1)));
+        Refusal { particular, ..Refusal::new(StatusCode::SERVICE_UNAVAILABLE, Reason::Maintenance, say) }
+    }
 
     /// A part that a file of so many bytes does not have.
     pub(crate) const fn beyond(length: u64) -> Refusal {
@@ -197,6 +212,28 @@ pub(crate) fn refuse(refusal: Refusal, asker: &Asker<'_>, answer: &AnswerHeaders
     response
 }
 
+/// A refusal with the site's own page in place of ours, for clients that prefer pages.
+pub(crate) fn refuse_with_page(
+    refusal: Refusal,
+    asker: &Asker<'_>,
+    answer: &AnswerHeaders,
+    page: &str,
+) -> Response<Body> {
+    let mut response = refuse(refusal, asker, answer);
+    if page::preferred(asker.accept) != page::Form::Html {
+        return response;
+    }
+    let headers = response.headers_mut();
+    // Ours forbids what the site's own page may need.
+    headers.remove(header::CONTENT_SECURITY_POLICY);
+    answer.finish(headers, asker.tls);
+    headers.insert(header::CONTENT_LENGTH, HeaderValue::from(page.len()));
+    if !asker.is_head {
+        *response.body_mut() = Body::full(Bytes::copy_from_slice(page.as_bytes()));
+    }
+    response
+}
+
 /// The same as bytes, for a client whose request was never read by anybody who could answer it.
 /// Nobody knows which host was meant, so nothing is said of HTTPS that would hold for a host with a local certificate.
 pub(crate) fn refuse_unread(refusal: Refusal, answer: &AnswerHeaders) -> Vec<u8> {
@@ -219,7 +256,11 @@ pub(crate) fn refuse_unread(refusal: Refusal, answer: &AnswerHeaders) -> Vec<u8>
 fn add_particulars(headers: &mut HeaderMap, refusal: Refusal, close: bool) {
     match refusal.status {
         StatusCode::SERVICE_UNAVAILABLE => {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("2"));
+            let seconds = match refusal.particular {
+                Some(Particular::RetryAfter(seconds)) => seconds,
+                _ => 2,
+            };
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
         StatusCode::METHOD_NOT_ALLOWED => {
             let methods = match refusal.particular {

@@ -13,6 +13,7 @@ mod explain;
 mod inquiry;
 mod paths;
 mod pattern;
+mod reading;
 mod rewrite;
 
 use std::collections::HashMap;
@@ -28,6 +29,7 @@ pub(crate) use explain::explain;
 pub use explain::{Explanation, Look, Verdict};
 pub use inquiry::{Findings, inquire};
 pub(crate) use pattern::Pattern;
+pub(crate) use reading::other_reading;
 pub(crate) use rewrite::Rewriting;
 
 use paths::Paths;

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use http::HeaderValue;
 
+mod access;
 mod balance;
 mod files;
 mod outside;
 mod route;
 mod template;
 
+pub use access::{Access, Maintenance};
 pub use balance::{Balance, HashBy, Hedge, Retry, Traffic};
 pub use files::Files;
 pub use outside::{Outside, Place, Secure};

@@ -13,10 +13,10 @@ use prumo_clock::Moment;
 use crate::fast;
 use crate::files::{Folder, Shelf};
 use crate::metrics::{RouteCells, ServiceCells, UpstreamCells};
-use crate::respond::AnswerHeaders;
-use crate::route::{Question, Rewriting, RouteIndex};
+use crate::respond::{AnswerHeaders, Refusal};
+use crate::route::{Question, Rewriting, RouteIndex, other_reading};
 use crate::secure::Secure;
-use crate::settings::{Action, Route, Traffic, Upstream as UpstreamSettings};
+use crate::settings::{Access, Action, Route, Traffic, Upstream as UpstreamSettings};
 use crate::upstream::{Service, Upstream};
 
 /// Routes and upstreams, as of one generation.
@@ -71,6 +71,11 @@ struct Choices {
 }
 
 impl Choices {
+    /// Whom the route admits.
+    fn access(&self) -> Option<&[Access]> {
+        self.views.first().map(|view| view.route.access.as_slice())
+    }
+
     fn next(&self) -> Option<Rc<RouteView>> {
         let first = self.views.first()?;
         if self.views.len() == 1 {
@@ -87,6 +92,8 @@ impl Choices {
 
 /// One core's routes and services.
 pub(crate) struct View {
+    /// Not all routes admit the same clients.
+    is_guarded: Cell<bool>,
     shelf: Shelf,
     index: RefCell<Arc<RouteIndex>>,
     routes: RefCell<Vec<Choices>>,
@@ -97,6 +104,7 @@ pub(crate) struct View {
 impl View {
     pub(crate) fn new(shelf: Shelf) -> View {
         View {
+            is_guarded: Cell::new(false),
             shelf,
             index: RefCell::default(),
             routes: RefCell::default(),
@@ -106,9 +114,24 @@ impl View {
     }
 
     /// The route for a request, and the service whose turn it is.
-    pub(crate) fn find(&self, question: &Question<'_>) -> Option<Rc<RouteView>> {
-        let number = self.index.borrow().find(question)?;
-        self.routes.borrow().get(number)?.next()
+    pub(crate) fn find(&self, question: &Question<'_>) -> Result<Rc<RouteView>, Refusal> {
+        let number = self.index.borrow().find(question).ok_or(Refusal::NO_ROUTE)?;
+        if self.has_other_rules(number, question) {
+            return Err(Refusal::AMBIGUOUS);
+        }
+        self.routes.borrow().get(number).and_then(Choices::next).ok_or(Refusal::NO_ROUTE)
+    }
+
+    /// Whether an app could read the path as one whose route admits other clients than the one that was found.
+    fn has_other_rules(&self, number: usize, question: &Question<'_>) -> bool {
+        if !self.is_guarded.get() {
+            return false;
+        }
+        let Some(path) = other_reading(question.path) else { return false };
+        let other = self.index.borrow().find(&Question { path: &path, ..*question });
+        let routes = self.routes.borrow();
+        let access_of = |number: usize| routes.get(number).and_then(Choices::access);
+        other.is_some_and(|other| access_of(other) != access_of(number))
     }
 
     /// What is known about hosts and TLS.
@@ -119,6 +142,9 @@ impl View {
     /// The same, but only a route that is plain, and none of whose upstreams needs more than HTTP/1.1.
     pub(crate) fn find_plain(&self, question: &Question<'_>) -> Option<Rc<RouteView>> {
         let number = self.index.borrow().find(question)?;
+        if self.has_other_rules(number, question) {
+            return None;
+        }
         let routes = self.routes.borrow();
         let choices = routes.get(number)?;
         let is_plain = choices.views.iter().all(|view| view.is_plain && view.service.is_plain());
@@ -158,6 +184,8 @@ impl View {
             let keep_or_make = |wanted| find_known(service, wanted).unwrap_or_else(|| make(wanted));
             service.replace(wanted.iter().map(keep_or_make).collect());
         }
+        let mut neighbours = table.routes.windows(2);
+        self.is_guarded.set(neighbours.any(|pair| pair[0].route.access != pair[1].route.access));
         let taken = table.routes.iter().map(|known| self.choices(known, &services)).collect();
         self.routes.replace(taken);
         self.index.replace(Arc::clone(&table.index));

@@ -9,8 +9,11 @@
 mod site;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use prumo_edge::{Action, Answer, Forward, Part, PathMatch, Redirect, Rewrite, Route, Target, Template};
+use prumo_edge::{
+    Access, Action, Answer, Forward, Maintenance, Network, Part, PathMatch, Redirect, Rewrite, Route, Target, Template,
+};
 use site::{App, Site, eventually};
 
 fn at(path: &str, action: Action) -> Route {
@@ -118,4 +121,117 @@ fn services_share_requests() {
     let metrics = site.metrics();
     let line = format!("prumo_edge_requests_total{{service=\"new\",route=\"all\",status=\"2xx\"}} {}", shares.1);
     assert!(metrics.contains(&line), "{metrics}");
+}
+
+fn network(address: &str, prefix: u8) -> Network {
+    Network { address: address.parse().unwrap(), prefix }
+}
+
+/// Goal: a route takes requests of those whom it admits, by the client's own address behind trusted proxies, and no
+/// other way to write its path gets around that.
+#[test]
+fn addresses_are_admitted() {
+    let local = network("127.0.0.0", 8);
+    let denied = Access { deny: vec![local], ..Access::default() };
+    let office = Access { allow: vec![network("198.51.100.0", 24)], ..Access::default() };
+    for trusted in [false, true] {
+        let set = |settings: &mut prumo_edge::Settings| {
+            if trusted {
+                settings.trusted_proxies = vec![local];
+            }
+        };
+        let (site, app) = (Site::start_with(set, |_| {}), App::named("app"));
+        let guarded = |path: &str, rule: &Access| Route {
+            name: path.into(),
+            path: PathMatch::Prefix(path.into()),
+            access: vec![rule.clone()],
+            ..Route::to("app")
+        };
+        site.edge.routes(vec![guarded("/admin", &denied), guarded("/office", &office), Route::to("app")]).unwrap();
+        site.serve(&[app.upstream("one")]);
+        let ask = |path: &str, from: &str| {
+            let mut wire = site.connect();
+            wire.send(format!("GET {path} HTTP/1.1\r\nHost: a.test\r\nX-Forwarded-For: {from}\r\n\r\n").as_bytes());
+            wire.answer().status
+        };
+        assert_eq!(ask("/", "198.51.100.7"), 200);
+        assert_eq!(ask("/admin", "127.0.0.1"), 403, "it is a local address in any case");
+        assert_eq!(ask("/office", "198.51.100.7"), if trusted { 200 } else { 403 });
+        assert_eq!(ask("/office", "198.51.100.7, 203.0.113.9"), 403);
+        assert_eq!(ask("/office", "unknown"), 403, "nobody knows who that is");
+        for disguise in ["//admin", "/x/../admin", "/%61dmin", "/x/%2e%2e/admin", "/admin;x", "/./office"] {
+            assert_eq!(ask(disguise, "198.51.100.7"), 400, "{disguise}");
+        }
+        assert_eq!(ask("/x//y", "198.51.100.7"), 200, "both readings lead to the same route");
+        assert!(app.asks().iter().all(|ask| !ask.path().contains("admin")), "nothing got through");
+        assert!(site.metrics().contains("prumo_edge_refused_total{reason=\"address\"}"));
+    }
+}
+
+/// Goal: a route in maintenance says when to come again, shows browsers the site's page, and lets those through who see
+/// whether all is well.
+#[test]
+fn maintenance_answers() {
+    let (site, app) = (Site::start(), App::named("app"));
+    let maintenance = Maintenance {
+        hold: Duration::ZERO,
+        retry_after: Duration::from_secs(120),
+        page: Some("<h1>Back at ten</h1>".into()),
+        except: Vec::new(),
+    };
+    let route = |maintenance: Maintenance| Route { maintenance: Some(maintenance), ..Route::to("app") };
+    site.edge.routes(vec![route(maintenance.clone())]).unwrap();
+    site.serve(&[app.upstream("one")]);
+    let ask = |accept: &str| {
+        let mut wire = site.connect();
+        wire.send(format!("GET / HTTP/1.1\r\nHost: a.test\r\nAccept: {accept}\r\n\r\n").as_bytes());
+        wire.answer()
+    };
+    let page = ask("text/html");
+    assert_eq!((page.status, page.header("retry-after")), (503, Some("120")));
+    assert_eq!((page.text().as_str(), page.header("content-security-policy")), ("<h1>Back at ten</h1>", None));
+    assert_eq!(page.header("content-type"), Some("text/html; charset=utf-8"));
+    let problem = ask("application/json");
+    assert_eq!((problem.status, problem.header("retry-after")), (503, Some("120")));
+    assert!(problem.text().contains("being worked on"), "{}", problem.text());
+    assert!(app.asks().is_empty());
+    let generation =
+        site.edge.routes(vec![route(Maintenance { except: vec![network("127.0.0.1", 32)], ..maintenance })]).unwrap();
+    eventually("the cores take the table", || site.edge.settled(generation));
+    assert_eq!(ask("text/html").status, 200);
+}
+
+/// Goal: requests that are held go on when the maintenance ends, and one that waited too long is answered.
+#[test]
+fn maintenance_holds() {
+    let (site, app) = (Site::start(), App::named("app"));
+    let held = |hold: u64| {
+        let maintenance = Maintenance {
+            hold: Duration::from_millis(hold),
+            retry_after: Duration::from_secs(1),
+            page: None,
+            except: Vec::new(),
+        };
+        Route { maintenance: Some(maintenance), ..Route::to("app") }
+    };
+    site.edge.routes(vec![held(100)]).unwrap();
+    site.serve(&[app.upstream("one")]);
+    assert_eq!(site.get("/too-long").status, 503);
+    let generation = site.edge.routes(vec![held(60_000)]).unwrap();
+    eventually("the cores take the table", || site.edge.settled(generation));
+    let mut wires: Vec<_> = (0..20)
+        .map(|number| {
+            let mut wire = site.connect();
+            wire.send(format!("GET /{number} HTTP/1.1\r\nHost: a.test\r\n\r\n").as_bytes());
+            wire
+        })
+        .collect();
+    // They are in flight and nobody is asked.
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(app.asks().is_empty());
+    site.edge.routes(vec![Route::to("app")]).unwrap();
+    for wire in &mut wires {
+        assert_eq!(wire.answer().status, 200);
+    }
+    assert_eq!(app.asks().len(), 20);
 }

@@ -61,6 +61,9 @@ async fn answer(site: &Arc<Site>, ask: Ask, caller: Caller) -> Result<Reply, Ref
         Ask::Restart { service } => {
             Ok(changing(site, move |site, steps| async move { site.restart(&service, &actor, steps).await }))
         }
+        Ask::Maintain { on, routes } => {
+            Ok(changing(site, move |site, _| async move { site.maintain(on, &routes, &actor).await }))
+        }
         Ask::Stop { service } => Ok(changing(site, move |site, _| async move { site.stop(&service, &actor).await })),
         Ask::Logs { service, lines, follow } => logs(site, &service, lines, follow).await,
         Ask::Environment { service } => environment(site, &service, &actor).await,

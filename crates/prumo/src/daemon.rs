@@ -20,11 +20,12 @@ use crate::cli::{Common, Exit, Outcome, Printer};
 use crate::file::{ReadError, Reading, TheFile};
 use crate::handover::elders::Elders;
 use crate::handover::{Inheritance, Line, Message, Name, notify};
+use crate::maintenance::Standing;
 use crate::secrets::Secrets;
 use crate::site::{Parts, Site, ledger_refusal};
 use crate::state::{self, State};
 use crate::upgrade::{self, Wish};
-use crate::{answer, log, remarks, wire};
+use crate::{answer, log, maintenance, remarks, wire};
 
 /// How long requests in flight may go on after the first signal. The longest route timeout by default is a minute;
 /// somebody who asks prumo to stop does not want to wait that long.
@@ -263,8 +264,9 @@ async fn open_rooms(
     let ledger = open_ledger(state, clock, back).map_err(|error| ledger_refusal(&error))?;
     let tokens = Tokens::load(ledger.clone(), clock.clone()).await.map_err(|error| ledger_refusal(&error))?;
     let secrets = Secrets::new(state.folder());
+    let routes = maintenance::routes(&reading.config, options.file.folder(), &Standing::load(state.folder()));
     edge.outside(wire::outside_for_the_edge(&reading.config, options.file.folder()))
-        .and_then(|()| edge.routes(wire::routes_for_the_edge(&reading.config, options.file.folder())))
+        .and_then(|()| edge.routes(routes))
         .map_err(|error| wire::edge_refusal(&error))?;
     edge.traffic(wire::traffic_for_the_edge(&reading.config));
     for remark in remarks::about(&reading.config, options.file.folder()) {

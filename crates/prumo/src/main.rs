@@ -14,6 +14,7 @@ mod file;
 mod handover;
 mod keep;
 mod log;
+mod maintenance;
 mod plan;
 mod remarks;
 mod secrets;

@@ -6,7 +6,8 @@ use std::fmt::Display;
 use prumo_api::ask::{Change, PlanReport};
 use prumo_config::value::duration::show;
 use prumo_config::{
-    AccessLog, Admin, Certificate, ClientCertificate, Config, Edge, Hsts, Outside, Rate, Route, Site, Size, Trace,
+    AccessLog, Admin, Certificate, Cidr, ClientCertificate, Config, Edge, Hsts, Maintenance, Outside, Rate, Route,
+    Site, Size, Trace,
 };
 use prumo_run::{Check, ServiceSpec, Serving, Value};
 
@@ -34,6 +35,10 @@ pub(crate) fn changes(
     for name in union(old.keys(), new.keys()) {
         changes.extend(routes::change(name, old.get(name).copied(), new.get(name).copied()));
     }
+    let edge = (access_fields(&applied.edge), access_fields(&file.edge));
+    changes.extend(changed("edge".to_owned(), &edge.0, &edge.1));
+    let maintenance = (maintenance_fields(&applied.maintenance), maintenance_fields(&file.maintenance));
+    changes.extend(changed("maintenance".to_owned(), &maintenance.0, &maintenance.1));
     changes.extend(needs_a_restart("edge", &edge_fields(&applied.edge), &edge_fields(&file.edge)));
     let certificates = (certificate_fields(&applied.certificates), certificate_fields(&file.certificates));
     changes.extend(changed("certificate".to_owned(), &certificates.0, &certificates.1));
@@ -151,6 +156,21 @@ fn service_fields(service: &ServiceSpec) -> Fields {
         service.environment.iter().map(|(name, value)| (format!("environment.{name}"), fingerprint(value)));
     fields.extend(environment);
     fields
+}
+
+/// What of the edge needs no restart, because each route knows it.
+fn access_fields(edge: &Edge) -> Fields {
+    let networks = |networks: &[Cidr]| or_none((!networks.is_empty()).then(|| list(networks)));
+    named([("allow", networks(&edge.allow)), ("deny", networks(&edge.deny))])
+}
+
+fn maintenance_fields(maintenance: &Maintenance) -> Fields {
+    named([
+        ("hold", show(maintenance.hold)),
+        ("retry_after", show(maintenance.retry_after)),
+        ("page", or_none(maintenance.page.as_ref().map(|page| page.display()))),
+        ("except", list(&maintenance.except)),
+    ])
 }
 
 fn edge_fields(edge: &Edge) -> Fields {

@@ -2,6 +2,7 @@
 
 pub(crate) mod certificates;
 mod health;
+mod maintain;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,10 +22,11 @@ use prumo_run::{Adopted, Adoption, DeployError, Fault, Run, Step};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use crate::file::{Reading, TheFile};
+use crate::maintenance::Standing;
 use crate::secrets::Secrets;
 use crate::state::write_whole;
 use crate::upgrade::Wish;
-use crate::{plan, remarks, wire};
+use crate::{maintenance, plan, remarks, wire};
 
 /// The copy of the last file that was applied, in the state folder.
 pub(crate) const LAST_GOOD: &str = "prumo.toml.good";
@@ -61,6 +63,8 @@ pub(crate) struct Site {
     not_brought_up: RwLock<BTreeMap<String, String>>,
     /// Why the ledger took no entry the last time, if it did not.
     ledger_trouble: RwLock<Option<String>>,
+    /// What people put into maintenance.
+    standing: RwLock<Standing>,
     /// One change at a time: deploys, rollbacks, scaling.
     changing: Mutex<()>,
 }
@@ -75,6 +79,7 @@ impl Site {
             file_note: RwLock::new(None),
             not_brought_up: RwLock::new(BTreeMap::new()),
             ledger_trouble: RwLock::new(None),
+            standing: RwLock::new(Standing::load(&parts.state)),
             changing: Mutex::new(()),
             parts,
         }
@@ -214,6 +219,8 @@ impl Site {
         next.certificates = reading.config.certificates;
         next.client_certificates = reading.config.client_certificates;
         next.outside = reading.config.outside;
+        (next.edge.allow, next.edge.deny) = (reading.config.edge.allow, reading.config.edge.deny);
+        next.maintenance = reading.config.maintenance;
         next.routes = reading.config.routes.iter().filter_map(|route| to_running(route, &next)).collect();
         self.apply_front(next)?;
         self.note_file(None);
@@ -418,7 +425,7 @@ impl Site {
             (wire::certificates_for_the_edge(&next, base), wire::client_certificates_for_the_edge(&next, base));
         let edge = &self.parts.edge;
         edge.outside(wire::outside_for_the_edge(&next, base)).map_err(|error| wire::edge_refusal(&error))?;
-        let routes = wire::routes_for_the_edge(&next, base);
+        let routes = maintenance::routes(&next, base, &self.standing());
         if let Err(error) = edge.reload(&certificates, &client_certificates, routes) {
             edge.outside(wire::outside_for_the_edge(&self.config(), base))
                 .map_err(|error| wire::edge_refusal(&error))?;

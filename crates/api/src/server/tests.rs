@@ -84,6 +84,7 @@ fn good_body(path: &str) -> &'static str {
         "/api/v1/services/{service}/scale" => r#"{"replicas":2}"#,
         "/api/v1/secrets/{name}" => r#"{"value":"v"}"#,
         "/api/v1/tokens" => r#"{"name":"x","role":"viewer"}"#,
+        "/api/v1/maintenance" => r#"{"on":true}"#,
         _ => "",
     }
 }

@@ -12,7 +12,7 @@ use crate::settings::{
     Answer, Certificate, ClientCertificate, Edge, HealthTable, RedirectTable, Restart, Root, RouteTable, ServiceTable,
     Setting, Socket, Traffic,
 };
-use crate::value::duration;
+use crate::value::{Cidr, duration};
 
 /// Exactly one of the keys that a table chooses between. One that cannot be read was meant all the same.
 pub(crate) fn one_of(section: &Section<'_>, reader: &mut Reader<'_>) {
@@ -153,6 +153,7 @@ fn uses(word: &str, variable: &str) -> bool {
 
 /// Two listeners cannot share a port.
 pub(crate) fn edge(edge: &Edge, section: &Section<'_>, reader: &mut Reader<'_>) {
+    addresses([("allow", &edge.allow), ("deny", &edge.deny)], section, reader);
     if let (Port::Number(http), Port::Number(https)) = (edge.http, edge.https)
         && http == https
         && http != 0
@@ -173,10 +174,20 @@ pub(crate) fn socket(socket: &Socket, section: &Section<'_>, reader: &mut Reader
     }
 }
 
+/// Each address of a list is looked at for each request.
+fn addresses(lists: [(&str, &Vec<Cidr>); 2], section: &Section<'_>, reader: &mut Reader<'_>) {
+    const ADDRESSES_MAX: usize = 256;
+    for (key, list) in lists.into_iter().filter(|(_, list)| list.len() > ADDRESSES_MAX) {
+        let message = format!("`{key}` has {} networks, more than {ADDRESSES_MAX}", list.len());
+        reader.report(section.place(key), message, "write larger networks, or let a firewall do it");
+    }
+}
+
 /// Requests can come to a route, and its name tells it apart.
 pub(crate) fn route(route: &RouteTable, section: &Section<'_>, reader: &mut Reader<'_>) {
     reachable::check(route, section, reader);
     rewrites::check(route, section, reader);
+    addresses([("allow", &route.allow), ("deny", &route.deny)], section, reader);
     let Some(name) = &route.name else {
         return;
     };

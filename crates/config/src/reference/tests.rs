@@ -52,6 +52,7 @@ fn order_of_tables() {
         "edge.access_log",
         "edge.trace",
         "edge.headers",
+        "maintenance",
         "admin",
     ];
     assert_eq!(names, expected);

@@ -52,6 +52,15 @@ table! {
         proxy_protocol: Vec<Cidr> = [],
             because "Who may send this header may claim to be anybody.",
             example ["10.0.0.0/8"];
+        /// The only addresses from which requests are taken; from elsewhere they get a 403. Behind `trusted_proxies` and
+        /// `proxy_protocol` the address is the client's own. A route can narrow this down with its own `allow` and `deny`.
+        allow: Vec<Cidr> = [],
+            because "A site on the internet is for everybody.",
+            example ["10.0.0.0/8", "198.51.100.7"];
+        /// Addresses from which no request is taken, also when they are allowed.
+        deny: Vec<Cidr> = [],
+            because "Nobody is refused unasked. For long lists, a firewall is the better place.",
+            example ["203.0.113.0/24"];
         /// The most bytes of request headers; more get a 431.
         headers_max: Size = "16KiB", from "1KiB" to "1MiB",
             because "Twice what browsers and clouds send with many cookies, small enough that 10,000 connections fit in memory.",

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Files, RouteHeaders, kind, optional, table};
 use crate::checked::{Body, FilesOrFolder, HeaderText, Host, RoutePath, Targets, Text, conditions, rules};
 use crate::resolved::{Balance, Condition, Hedge, PathMatch, RetryOn, Target};
-use crate::value::{Size, Template};
+use crate::value::{Cidr, Size, Template};
 
 table! {
     /// Which requests go to which service. The most exact host wins, then the longest path.
@@ -77,6 +77,19 @@ table! {
         timeout: Duration = "60s", from "1ms" to "1d",
             because "What nginx does, and what programs behind a proxy are used to. It does not limit the answer itself.",
             example "5s";
+        /// The only addresses from which the route takes requests; from elsewhere they get a 403. Where routes differ in
+        /// this, a path that an app could read as that of another route, such as `//admin`, gets a 400.
+        allow: Vec<Cidr> = [],
+            because "Without it, those that `edge.allow` lets in.",
+            example ["10.0.0.0/8"];
+        /// Addresses from which the route takes no request, also when they are allowed.
+        deny: Vec<Cidr> = [],
+            because "Nobody is refused unasked.",
+            example ["203.0.113.0/24"];
+        /// Whether the route is in maintenance: what is said then is in `[maintenance]`.
+        maintenance: bool = false,
+            because "It is for a while, and a while is better told to the running site: `prumo maintenance on`.",
+            example true;
         /// The largest request body; a larger one gets a 413.
         body_max: Size = "100MB", from 0 to "1024TiB",
             because "Large enough for photos and documents. Bodies are streamed, so this bounds time and disk of the app, not memory.",

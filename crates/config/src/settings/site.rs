@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Admin, Certificate, ClientCertificate, Edge, RouteTable, ServiceTable, Setting, kind, optional, table};
+use super::{
+    Admin, Certificate, ClientCertificate, Edge, Maintenance, RouteTable, ServiceTable, Setting, kind, optional, table,
+};
 use crate::checked::{Kind, Named, Overlays, Shape, Text, rules};
 use crate::value::{Cron, Percent};
 
@@ -50,6 +52,10 @@ table! {
         edge: Edge = {},
             because "The defaults are safe for a site on the internet.",
             example { http = 8080 };
+        /// What clients get while routes are in maintenance.
+        maintenance: Maintenance = {},
+            because "Without it, they get a 503 and prumo's own page.",
+            example { hold = "20s" };
         /// The listener for people and tools that run the site.
         admin: Admin = {},
             because "The default is reached from this machine only.",

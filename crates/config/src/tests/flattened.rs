@@ -59,6 +59,7 @@ fn is_struct(kind: &str) -> bool {
         "RouteHeaders",
         "AccessLog",
         "Trace",
+        "Maintenance",
         "Admin",
         "Some",
     ];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Balance, Files, Headers, Hedge, Retry, Template};
+use super::{Access, Balance, Files, Headers, Hedge, Maintenance, Retry, Template};
 
 /// Which requests are taken, and what is done with them.
 ///
@@ -26,6 +26,10 @@ pub struct Route {
     pub action: Action,
     /// The largest request body, in bytes.
     pub body_max: u64,
+    /// Whose requests it takes: those that all of these admit.
+    pub access: Vec<Access>,
+    /// Set while it takes none.
+    pub maintenance: Option<Maintenance>,
     /// What its answers carry beside what the app says.
     pub answer_headers: Headers,
 }
@@ -42,6 +46,8 @@ impl Route {
             query: Vec::new(),
             action,
             body_max: 100_000_000,
+            access: Vec::new(),
+            maintenance: None,
             answer_headers: Headers::default(),
         }
     }

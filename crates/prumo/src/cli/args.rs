@@ -132,6 +132,19 @@ pub(crate) enum Command {
         #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
         headers: Vec<String>,
     },
+    /// Close routes for a while, or open them again
+    ///
+    /// Their clients get a 503 with a page and the time to come again, or wait, as `[maintenance]` of the file says. It
+    /// lasts until it is turned off, also over a restart. The services go on running.
+    #[command(
+        after_help = "Examples:\n  prumo maintenance on\n  prumo maintenance off\n  prumo maintenance on checkout"
+    )]
+    Maintenance {
+        /// Whether the routes are to be in maintenance
+        to: Position,
+        /// The routes by name; every one when absent
+        routes: Vec<String>,
+    },
     /// Explain a setting: what it does, its default and why
     #[command(after_help = "Examples:\n  prumo explain route.timeout\n  prumo explain service")]
     Explain {
@@ -298,6 +311,13 @@ pub(crate) struct Trust {
     /// The folder that stands for `/`, as when an image is built
     #[arg(long, value_name = "DIR", default_value = "/")]
     pub root: PathBuf,
+}
+
+/// On or off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Position {
+    On,
+    Off,
 }
 
 #[derive(Debug, Subcommand)]

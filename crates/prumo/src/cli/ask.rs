@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use prumo_api::ask::{AuditEntries, AuditEntry, AuditVerdict, LogLine, NewToken, TokenList};
 use prumo_api::client::Events;
-use prumo_api::route::{DeployBody, RollbackBody, ScaleBody, TokenBody, UpgradeBody, encode};
+use prumo_api::route::{DeployBody, MaintenanceBody, RollbackBody, ScaleBody, TokenBody, UpgradeBody, encode};
 use prumo_api::{Event, Refusal, RefusalKind, Role};
 use serde::Serialize;
 
-use super::args::{AuditAction, Command, Common, TokenAction};
+use super::args::{AuditAction, Command, Common, Position, TokenAction};
 use super::print::{Colour, columns, printable};
 use super::{Console, Exit, Outcome, Printer, on_runtime, progress};
 use crate::state;
@@ -32,6 +32,10 @@ pub(crate) async fn carry_out(console: &Console, command: Command) -> Outcome {
         }
         Command::Restart { service } => change(console, &of_service(&service, "restart"), &()).await,
         Command::Stop { service } => change(console, &of_service(&service, "stop"), &()).await,
+        Command::Maintenance { to, routes } => {
+            let body = MaintenanceBody { on: to == Position::On, routes };
+            change(console, "/api/v1/maintenance", &body).await
+        }
         Command::Logs { service, follow, lines } => logs(console, &service, follow, lines).await,
         Command::Token { action } => token(console, action).await,
         Command::AuditLog { action: AuditAction::List { after, limit } } => audit_list(console, after, limit).await,

@@ -5,7 +5,7 @@ use prumo_config::value::duration::show;
 use prumo_config::{Action, Condition, Rewrite, Route, Target, Wanted};
 use prumo_run::Value;
 
-use super::{Fields, changed, fingerprint, headers, named, or_none, traffic};
+use super::{Fields, changed, fingerprint, headers, list, named, or_none, traffic};
 
 /// The change from one route of a name to another.
 pub(super) fn change(name: &str, old: Option<&Route>, new: Option<&Route>) -> Option<Change> {
@@ -34,8 +34,14 @@ fn fields(route: &Route) -> Fields {
 pub(crate) fn treatment(route: &Route) -> Fields {
     let mut fields = named([
         ("body_max", route.body_max.to_string()),
+        ("maintenance", if route.maintenance { "on" } else { "off" }.to_owned()),
         ("headers", route.headers.as_ref().map_or_else(|| "as of the edge".to_owned(), headers::own_in_words)),
     ]);
+    for (name, networks) in [("allow", &route.allow), ("deny", &route.deny)] {
+        if !networks.is_empty() {
+            fields.insert(name.to_owned(), list(networks));
+        }
+    }
     fields.extend(match &route.action {
         Action::Forward(forward) => named([
             ("to", targets_in_words(&forward.to)),

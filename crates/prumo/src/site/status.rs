@@ -79,7 +79,7 @@ impl Site {
 
     fn notes(&self) -> Vec<String> {
         let of_file = self.file_note.read().expect("no holder of this lock panics").clone();
-        of_file.into_iter().chain(self.certificate_notes()).collect()
+        of_file.into_iter().chain(self.standing().note()).chain(self.certificate_notes()).collect()
     }
 }
 

@@ -61,6 +61,8 @@ pub(crate) fn traffic(config: &config::Config) -> BTreeMap<String, edge::Traffic
     own.chain(outside).map(|(name, settings)| (name.clone(), traffic::traffic(settings))).collect()
 }
 
+pub(crate) use routes::maintenance;
+
 /// The routes, in the order of the file.
 pub(crate) fn routes(config: &config::Config, base: &Path) -> Vec<edge::Route> {
     config.routes.iter().map(|known| routes::route(known, &config.edge, base)).collect()

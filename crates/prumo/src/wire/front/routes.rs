@@ -5,7 +5,7 @@ use std::path::Path;
 use prumo_config as config;
 use prumo_edge as edge;
 
-use super::{headers, traffic};
+use super::{headers, network, traffic};
 
 /// A route of the file.
 pub(super) fn route(route: &config::Route, front: &config::Edge, base: &Path) -> edge::Route {
@@ -32,8 +32,25 @@ pub(super) fn route(route: &config::Route, front: &config::Edge, base: &Path) ->
         headers: route.when.headers.iter().map(condition).collect(),
         query: route.when.query.iter().map(condition).collect(),
         body_max: route.body_max.bytes(),
+        access: [(&front.allow, &front.deny), (&route.allow, &route.deny)].into_iter().filter_map(access).collect(),
         answer_headers: headers::of_route(route.headers.as_ref(), front),
         ..edge::Route::new(&route.name, action)
+    }
+}
+
+/// `None` where everybody is admitted.
+fn access((allow, deny): (&Vec<config::Cidr>, &Vec<config::Cidr>)) -> Option<edge::Access> {
+    let networks = |blocks: &[config::Cidr]| blocks.iter().map(network).collect();
+    (!allow.is_empty() || !deny.is_empty()).then(|| edge::Access { allow: networks(allow), deny: networks(deny) })
+}
+
+/// What the edge says of a route in maintenance.
+pub(crate) fn maintenance(settings: &config::Maintenance, page: Option<String>) -> edge::Maintenance {
+    edge::Maintenance {
+        hold: settings.hold,
+        retry_after: settings.retry_after,
+        page,
+        except: settings.except.iter().map(network).collect(),
     }
 }
 
