@@ -30,6 +30,9 @@ use crate::{maintenance, plan, remarks, wire};
 
 /// The copy of the last file that was applied, in the state folder.
 pub(crate) const LAST_GOOD: &str = "prumo.toml.good";
+/// How long a change of routes may take to reach every core: they look between two requests, so milliseconds.
+const FRONT_SETTLES_WITHIN: Duration = Duration::from_secs(2);
+
 /// How often to look whether the file has changed. Looking costs one `stat`.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
@@ -223,6 +226,7 @@ impl Site {
         next.maintenance = reading.config.maintenance;
         next.routes = reading.config.routes.iter().filter_map(|route| to_running(route, &next)).collect();
         self.apply_front(next)?;
+        self.front_is_everywhere().await;
         self.note_file(None);
         Ok(())
     }
@@ -262,6 +266,7 @@ impl Site {
             self.config().services.keys().filter(|name| !next.services.contains_key(*name)).cloned().collect();
         // Routes first, so that nothing is sent to a service that is about to stop.
         self.apply_front(next)?;
+        self.front_is_everywhere().await;
         for name in &gone {
             self.parts.run.leave(name).await.map_err(refusal)?;
         }
@@ -437,6 +442,20 @@ impl Site {
         }
         *self.applied.write().expect("no holder of this lock panics") = Arc::new(next);
         Ok(())
+    }
+
+    /// Waits until every core of the edge uses the routes that were applied last, so that who reads that a deploy is done
+    /// finds it so. A core that does not look for so long is stuck, which `prumo health` says.
+    async fn front_is_everywhere(&self) {
+        let clock = &self.parts.clock;
+        let began = clock.now();
+        let is_everywhere = || {
+            let report = self.parts.edge.report();
+            report.settled >= report.generation
+        };
+        while !is_everywhere() && clock.now().since(began) < FRONT_SETTLES_WITHIN {
+            clock.sleep(Duration::from_millis(2)).await;
+        }
     }
 
     fn keep_as_good(&self, text: &str) {
