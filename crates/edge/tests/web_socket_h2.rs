@@ -104,9 +104,9 @@ fn becomes_an_upgrade() {
 fn carries_tunnels_beside_requests() {
     let app = echo_app();
     let short = |settings: &mut prumo_edge::Settings| {
-        settings.idle_timeout = Duration::from_millis(200);
-        settings.body_timeout = Duration::from_millis(200);
-        settings.header_timeout = Duration::from_millis(200);
+        settings.idle_timeout = Duration::from_secs(1);
+        settings.body_timeout = Duration::from_secs(1);
+        settings.header_timeout = Duration::from_secs(1);
     };
     let site = Site::start_with(short, |_| {});
     site.serve(&[app.upstream("one")]);
@@ -116,7 +116,7 @@ fn carries_tunnels_beside_requests() {
         let (_, mut second, mut from_second) = open(&mut client).await;
         assert_eq!((next(&mut from_first).await, next(&mut from_second).await), ("hello".into(), "hello".into()));
         assert_eq!(site.edge.in_flight("one"), InFlight { requests: 0, tunnels: 2 });
-        tokio::time::sleep(Duration::from_millis(700)).await;
+        tokio::time::sleep(Duration::from_millis(2500)).await;
         let answer = client.send_request(get("/"), true).unwrap().0.await.unwrap();
         assert_eq!(collect(&mut answer.into_body()).await.unwrap().0, b"plain");
         for turn in 0..50 {
