@@ -24,7 +24,6 @@ use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Version};
@@ -47,9 +46,6 @@ use crate::upstream::{Outcome, Wish};
 pub(crate) use self::desk::Desk;
 pub(crate) use self::fuzz::{fuzz_chunks, fuzz_request};
 pub(crate) use self::link::{BareLink, IdleLinks};
-
-/// How long a connection to an upstream may take, as on the general path.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A client connection on the fast path.
 struct Connection {
@@ -283,7 +279,8 @@ impl Connection {
         let begun = self.core.clock.now();
         self.client.pace.enter(Phase::Upstream);
         let upstream = Rc::clone(&exchange.upstream);
-        let connected = self.core.clock.timeout(CONNECT_TIMEOUT, crate::link::connect(&upstream.settings)).await;
+        let connected =
+            self.core.clock.timeout(crate::link::CONNECT_TIMEOUT, crate::link::connect(&upstream.settings)).await;
         let now = self.core.clock.now();
         match connected {
             Ok(Ok(stream)) => {

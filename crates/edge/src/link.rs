@@ -9,6 +9,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::task::Context;
+use std::time::Duration;
 
 use http::{Request, Response};
 use hyper::body::Incoming;
@@ -25,6 +26,9 @@ use crate::settings::{Address, Upstream};
 use crate::stream::UpstreamStream;
 use shared::Place;
 use single::Single;
+
+/// How long a connection to an upstream may take: they are on this machine or next to it.
+pub(crate) const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// A request's connection to its upstream.
 pub(crate) struct Link {

@@ -25,10 +25,10 @@ mod wish;
 pub(crate) use self::wish::Wish;
 
 /// Idle connections kept to one upstream by one core: enough for the 64 clients of a usual benchmark and its bursts.
-const IDLE_MAX: usize = 128;
+pub(crate) const IDLE_MAX: usize = 128;
 
 /// Below the 5 s after which uvicorn and Node close an idle connection, so that we seldom race them.
-const IDLE_AGE_MAX: Duration = Duration::from_secs(4);
+pub(crate) const IDLE_AGE_MAX: Duration = Duration::from_secs(4);
 
 /// A service, as this core knows it. It lives as long as any request needs it; its upstreams change under it.
 pub(crate) struct Service {

@@ -16,7 +16,7 @@ use std::process::{Command, Output};
 use std::time::{Duration, SystemTime};
 
 use prumo_edge::{AccessLog, Action, Files, LineFormat, PathMatch, Route, Settings, Share};
-use site::{Answer, Site, Wire, eventually};
+use site::{Answer, Site, Wire, eventually, resident_bytes};
 
 /// A site that answers everything with the files of one folder.
 struct Shop {
@@ -456,12 +456,6 @@ fn takes_little_memory() {
     let grown = resident_bytes().saturating_sub(before);
     assert!(grown < 256 << 20, "{grown} bytes more than before, for 201 downloads of 512 MiB");
     drop(slow);
-}
-
-fn resident_bytes() -> u64 {
-    let status = fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 /// Goal: a client that stops taking its download is cut off, and the log says so.

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use frame::Frame;
-use site::{App, Site, reply_with};
+use site::{App, Site, reply_with, resident_bytes};
 
 /// What one attacking connection may add to the memory of the process, which also holds the attacker and the app.
 const GROWTH_MAX: u64 = 32 << 20;
@@ -267,12 +267,6 @@ fn watch_memory(over: &AtomicBool) -> u64 {
         peak = peak.max(resident_bytes());
     }
     peak
-}
-
-fn resident_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
 }
 
 fn get(stream: u32, path_and_fields: &str) -> Vec<u8> {

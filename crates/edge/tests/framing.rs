@@ -10,9 +10,10 @@
 
 #[path = "framing/case.rs"]
 mod case;
+#[path = "site/cases.rs"]
+mod cases;
 mod site;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use case::{Case, Seen, Verdict};
@@ -20,9 +21,6 @@ use site::{App, Ask, Site, Wire};
 
 /// The largest body that the route accepts in these cases.
 const BODY_MAX: u64 = 1 << 20;
-
-/// Cases judged side by side.
-const WORKERS: usize = 8;
 
 /// How long a case may watch for an answer that must not come.
 const SILENCE: Duration = Duration::from_millis(150);
@@ -40,24 +38,10 @@ fn raw_requests_have_one_meaning_on_the_general_path() {
 }
 
 fn judge_all(fast_path: bool) {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/framing");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
-    files.sort();
-    let mut cases: Vec<Case> = files.iter().flat_map(|path| case::read(path)).collect();
+    let mut cases: Vec<Case> = cases::files("framing").iter().flat_map(|path| case::read(path)).collect();
     cases.retain(|case| fast_path || !case.fast_path_only);
     assert!(cases.len() >= 200, "only {} cases were found", cases.len());
-    // Most of the time is spent waiting, for what comes and for what must not come.
-    let mut wrong: Vec<String> = std::thread::scope(|scope| {
-        let judge = |case: &Case| Bench::new(fast_path).judge(case).err();
-        let workers: Vec<_> = cases
-            .chunks(cases.len().div_ceil(WORKERS))
-            .map(|share| scope.spawn(move || share.iter().filter_map(judge).collect::<Vec<_>>()))
-            .collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
-    });
-    wrong.sort();
-    assert!(wrong.is_empty(), "{} of {} cases:\n\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    cases::judge_all(&cases, |case| Bench::new(fast_path).judge(case));
 }
 
 /// An edge with one app behind it, for one case.

@@ -12,20 +12,18 @@
 
 #[path = "http2/case.rs"]
 mod case;
+#[path = "site/cases.rs"]
+mod cases;
 #[path = "http2/frame.rs"]
 mod frame;
 mod site;
 
 use std::io::Read as _;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use case::{Case, Step, Verdict};
 use frame::Frame;
 use site::{App, Site, Wire, eventually, reply_with};
-
-/// Cases judged side by side.
-const WORKERS: usize = 8;
 
 /// How long a case waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,21 +36,9 @@ const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Goal: every sequence of frames has the fate that is written beside it.
 #[test]
 fn frames_have_one_meaning() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/http2");
-    let mut files: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "txt"));
-    files.sort();
-    let cases: Vec<Case> = files.iter().flat_map(|path| case::read(path)).collect();
+    let cases: Vec<Case> = cases::files("http2").iter().flat_map(|path| case::read(path)).collect();
     assert!(cases.len() >= 140, "only {} cases were found", cases.len());
-    let judge = |case: &Case| judge(case).err();
-    let mut wrong: Vec<String> = std::thread::scope(|scope| {
-        let share = cases.len().div_ceil(WORKERS);
-        let judge_all = |share: &[Case]| share.iter().filter_map(judge).collect::<Vec<_>>();
-        let workers: Vec<_> = cases.chunks(share).map(|share| scope.spawn(move || judge_all(share))).collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
-    });
-    wrong.sort();
-    assert!(wrong.is_empty(), "{} of {} cases:\n\n{}", wrong.len(), cases.len(), wrong.join("\n"));
+    cases::judge_all(&cases, judge);
 }
 
 fn judge(case: &Case) -> Result<(), String> {

@@ -3,19 +3,13 @@
 use std::cell::RefCell;
 use std::io;
 use std::os::fd::AsFd as _;
-use std::time::Duration;
 
 use prumo_clock::Moment;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
 
 use crate::stream::UpstreamStream;
-
-/// Idle connections kept to one upstream by one core, as many as the general path keeps.
-const IDLE_MAX: usize = 128;
-
-/// Below the 5 s after which uvicorn and Node close an idle connection, so that we seldom race them.
-const IDLE_AGE_MAX: Duration = Duration::from_secs(4);
+use crate::upstream::{IDLE_AGE_MAX, IDLE_MAX};
 
 /// One keep-alive connection to an upstream.
 pub(crate) struct BareLink {

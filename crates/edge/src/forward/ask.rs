@@ -17,13 +17,10 @@ use prumo_clock::Moment;
 use super::Journey;
 use crate::body::{BodyCut, Meter, Upload};
 use crate::client::{Again, Pace, Phase};
-use crate::link::{Failure, Link};
+use crate::link::{CONNECT_TIMEOUT, Failure, Link};
 use crate::record::Record;
 use crate::respond::Refusal;
 use crate::upstream::{NoSeat, Outcome, Seat, Upstream, Wish};
-
-/// How long a connection to an upstream may take: they are on this machine or next to it.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// How long a request waits for a service without upstreams: as long as a usual restart, shorter than clients' patience.
 const WAIT_MAX: Duration = Duration::from_secs(5);

@@ -130,6 +130,13 @@ pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
     }
 }
 
+/// The memory of this process.
+pub fn resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+}
+
 /// A client's raw connection.
 pub struct Wire {
     pub reader: BufReader<TcpStream>,
