@@ -5,11 +5,13 @@ use std::fmt;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::LazyLock;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use h2::RecvStream;
 use http::Response;
+use http::header::{self, HeaderMap};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -66,6 +68,16 @@ impl fmt::Display for BodyCut {
             BodyCut::Client => "the client ended its request early",
             BodyCut::File => "the file changed or could not be read to its end",
         })
+    }
+}
+
+impl BodyCut {
+    /// What an HTTP/2 client is told of an answer that ends early.
+    pub(crate) fn reason(self) -> h2::Reason {
+        match self {
+            BodyCut::TooLarge | BodyCut::Client => h2::Reason::CANCEL,
+            BodyCut::Upstream | BodyCut::Stalled | BodyCut::File => h2::Reason::INTERNAL_ERROR,
+        }
     }
 }
 
@@ -201,10 +213,76 @@ impl Drop for Passage {
     }
 }
 
+/// What comes from a client, over either protocol.
+pub(crate) enum ClientBody {
+    Empty,
+    Http1(Incoming),
+    /// With what is left of the length that was announced.
+    Http2(RecvStream, Option<u64>),
+}
+
+impl ClientBody {
+    /// The body of a request with this head over HTTP/2. h2 has seen to it that a length is what it says.
+    pub(crate) fn stream(recv: RecvStream, headers: &HeaderMap) -> ClientBody {
+        let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        ClientBody::Http2(recv, announced)
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        use http_body::Body as _;
+        match self {
+            ClientBody::Empty => true,
+            ClientBody::Http1(incoming) => incoming.is_end_stream(),
+            ClientBody::Http2(recv, _) => recv.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        use http_body::Body as _;
+        match self {
+            ClientBody::Empty => SizeHint::with_exact(0),
+            ClientBody::Http1(incoming) => incoming.size_hint(),
+            ClientBody::Http2(_, left) => left.map_or_else(SizeHint::default, SizeHint::with_exact),
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
+        use http_body::Body as _;
+        match self {
+            ClientBody::Empty => Poll::Ready(None),
+            ClientBody::Http1(incoming) => Pin::new(incoming).poll_frame(cx).map_err(|error| {
+                tracing::debug!(%error, "client body cut");
+                BodyCut::Client
+            }),
+            ClientBody::Http2(recv, left) => poll_recv(recv, left, cx).map_err(|error| {
+                tracing::debug!(%error, "client body cut");
+                BodyCut::Client
+            }),
+        }
+    }
+}
+
+fn poll_recv(
+    recv: &mut RecvStream,
+    left: &mut Option<u64>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, h2::Error>>> {
+    match ready!(recv.poll_data(cx)) {
+        Some(Ok(bytes)) => {
+            // Whoever asks takes it now, so that the client may send as much again.
+            let _ = recv.flow_control().release_capacity(bytes.len());
+            *left = left.map(|left| left.saturating_sub(bytes.len() as u64));
+            Poll::Ready(Some(Ok(Frame::data(bytes))))
+        }
+        Some(Err(error)) => Poll::Ready(Some(Err(error))),
+        None => recv.poll_trailers(cx).map(|trailers| trailers.transpose().map(|read| read.map(Frame::trailers))),
+    }
+}
+
 /// What is sent to an upstream.
 pub(crate) enum Upload {
     Empty,
-    Stream { incoming: Incoming, meter: Rc<Meter> },
+    Stream { incoming: ClientBody, meter: Rc<Meter> },
 }
 
 /// What is known about a request body while hyper has it.
@@ -249,21 +327,17 @@ impl Meter {
 
 impl Upload {
     fn poll_incoming(
-        incoming: &mut Incoming,
+        incoming: &mut ClientBody,
         meter: &Meter,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
-        use http_body::Body as _;
-        let Poll::Ready(polled) = Pin::new(&mut *incoming).poll_frame(cx) else {
+        let Poll::Ready(polled) = incoming.poll_frame(cx) else {
             meter.pace.deadline.awaits_body();
             return Poll::Pending;
         };
         let frame = match polled {
             Some(Ok(frame)) => frame,
-            Some(Err(error)) => {
-                tracing::debug!(%error, "client body cut");
-                return Poll::Ready(Some(Err(meter.cut(BodyCut::Client))));
-            }
+            Some(Err(cut)) => return Poll::Ready(Some(Err(meter.cut(cut)))),
             None => {
                 meter.end();
                 return Poll::Ready(None);

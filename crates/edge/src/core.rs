@@ -1,7 +1,7 @@
 //! One edge thread: its runtime, its listeners, its view of the site, its connections. Nothing here is shared with
 //! another core, so nothing here is locked.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -15,7 +15,7 @@ use rustls::ServerConfig;
 use tokio::sync::Notify;
 
 use crate::access_log::{Lines, Mailbox};
-use crate::client::{Client, Pace, Phase};
+use crate::client::{Client, Phase};
 use crate::deadline::{Deadlines, SWEEP_EVERY};
 use crate::fast::Desk;
 use crate::files::Shelf;
@@ -104,8 +104,6 @@ pub(crate) struct Core {
     /// The headers of answers that belong to no route.
     pub(crate) answer: AnswerHeaders,
     pub(crate) protocols: serve::Protocols,
-    /// The pace of the HTTP/2 stream whose task is being polled.
-    pub(crate) stream_pace: RefCell<Option<Rc<Pace>>>,
     ended: Notify,
     ids: Cell<[u64; 2]>,
     wall: Cell<(Moment, Timestamp)>,
@@ -214,7 +212,6 @@ impl Core {
             log,
             answer,
             protocols,
-            stream_pace: RefCell::new(None),
             ended: Notify::new(),
             ids,
             wall,

@@ -18,7 +18,7 @@ use hyper::body::Incoming;
 
 use self::ask::Asked;
 use crate::admit;
-use crate::body::{Body, Meter, Passage, Upload};
+use crate::body::{Body, ClientBody, Meter, Passage, Upload};
 use crate::client::{Client, Pace, Phase};
 use crate::core::Core;
 use crate::files::Ask;
@@ -40,9 +40,9 @@ pub(crate) async fn answer(
     core: Rc<Core>,
     client: Rc<Client>,
     pace: Rc<Pace>,
-    mut request: Request<Incoming>,
+    request: Request<ClientBody>,
+    handover: Option<Handover>,
 ) -> Response<Body> {
-    let handover = web_socket::take(&mut request);
     let mut record = Record::begin(&core);
     pace.enter(Phase::Upstream);
     let (mut parts, incoming) = request.into_parts();
@@ -178,7 +178,7 @@ impl Journey<'_> {
     async fn pass(
         &self,
         mut parts: Parts,
-        incoming: Incoming,
+        incoming: ClientBody,
         handover: Option<Handover>,
         authority: &HeaderValue,
         mut record: Record,
@@ -250,7 +250,7 @@ impl Journey<'_> {
         Some((name, self.client.tls || forwarded::is_https(headers)))
     }
 
-    fn upload(&self, incoming: Incoming, record: &mut Record) -> Upload {
+    fn upload(&self, incoming: ClientBody, record: &mut Record) -> Upload {
         if incoming.is_end_stream() {
             return Upload::Empty;
         }

@@ -9,8 +9,7 @@
 //! A route may also answer with files, in place of the last steps before `respond`: `files`.
 //!
 //! There is one thread for each core, with its own sockets (`SO_REUSEPORT`), runtime, upstream connections and counters.
-//! A proxied request crosses no thread and waits for nobody but its upstream. On HTTP/1 it takes no lock and starts no
-//! task; an HTTP/2 stream is a task, which signs in and out at its stage under one short lock.
+//! A proxied request crosses no thread, starts no task and waits for nobody but its upstream. On HTTP/1 it takes no lock.
 //! The control plane builds an immutable table of routes and upstreams; each core takes it between two requests and
 //! says which generation it uses, so that whoever stops a replica can know that nothing is on its way to it.
 //!
@@ -46,6 +45,7 @@ mod forwarded;
 mod framing;
 mod head;
 mod host;
+mod http2;
 mod json;
 mod link;
 mod metrics;

@@ -1,4 +1,5 @@
-//! One client connection through its life: hyper speaks the protocol, [`crate::forward::answer`] answers each request.
+//! One client connection through its life: which protocol it speaks, and the general path of HTTP/1, where hyper speaks
+//! and [`crate::forward::answer`] answers each request.
 
 use std::convert::Infallible;
 use std::io;
@@ -10,16 +11,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use hyper::client::conn::http1::Builder as UpstreamBuilder;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use tokio::io::{AsyncReadExt as _, AsyncWrite as _, AsyncWriteExt as _};
 
-use crate::body::{Body, BodyCut};
-use crate::client::{Client, Pace, Phase};
+use crate::body::{Body, BodyCut, ClientBody};
+use crate::client::{Client, Phase};
 use crate::core::Core;
 use crate::deadline::SWEEP_EVERY;
 use crate::fast;
 use crate::forward;
+use crate::http2;
 use crate::respond::{self, Reason, Refusal};
 use crate::settings::Settings;
 use crate::stream::{ClientStream, Io};
@@ -53,25 +55,6 @@ impl Protocols {
     }
 }
 
-fn h2_builder(streams: Streams) -> http2::Builder<Streams> {
-    let headers_max = u32::try_from(streams.core.settings().headers_max).unwrap_or(u32::MAX);
-    let mut h2 = http2::Builder::new(streams);
-    // This bounds what one connection can make us hold: 1 MiB of request bodies that no upstream takes, which all streams
-    // share, and 100 × 16 KiB of answers that the client does not take.
-    h2.initial_stream_window_size(64 * 1024)
-        .initial_connection_window_size(1024 * 1024)
-        .max_frame_size(16 * 1024)
-        .max_concurrent_streams(100)
-        .max_header_list_size(headers_max)
-        // For web sockets.
-        .enable_connect_protocol()
-        .max_send_buf_size(16 * 1024)
-        // Rapid Reset and MadeYouReset: a client that resets faster than this is cut off.
-        .max_pending_accept_reset_streams(20)
-        .max_local_error_reset_streams(256);
-    h2
-}
-
 /// Serves a connection whose protocol was agreed in the TLS handshake, or is told by its first bytes.
 pub(crate) async fn serve(core: Rc<Core>, client: Rc<Client>, mut stream: ClientStream) {
     let (is_h2, first) = match &stream {
@@ -91,10 +74,10 @@ pub(crate) async fn serve(core: Rc<Core>, client: Rc<Client>, mut stream: Client
 
 /// The general path. Boxed, because its state is large and most connections have no use for it.
 async fn serve_any(core: Rc<Core>, client: Rc<Client>, stream: ClientStream, first: Bytes, is_h2: bool) {
-    let io = Io::client(stream, first, Rc::clone(&core), Rc::clone(&client));
     if is_h2 {
-        Box::pin(serve_h2(core, client, io)).await;
+        Box::pin(http2::serve(core, client, stream, first)).await;
     } else {
+        let io = Io::client(stream, first, Rc::clone(&core), Rc::clone(&client));
         Box::pin(serve_h1(core, client, io)).await;
     }
 }
@@ -140,7 +123,7 @@ async fn serve_h1(core: Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) {
             client.begin_answer();
             let heard = Heard(Rc::clone(&client));
             async move {
-                let answer = forward::answer(core, client, pace, request).await;
+                let answer = forward::answer(core, client, pace, request.map(ClientBody::Http1), None).await;
                 Ok::<_, Infallible>(answer.map(|body| Watched { body, _heard: heard }))
             }
         })
@@ -234,129 +217,11 @@ async fn refuse_slow_head(core: &Core, stream: &mut ClientStream) {
     let _ = std::future::poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await;
 }
 
-async fn serve_h2(core: Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) {
-    // Its streams may stand still for hours, such as those of web sockets.
-    io.stream.keep_alive();
-    client.pace.enter(Phase::Shared);
-    client.pace.deadline.arm(core.settings().header_timeout);
-    let service = {
-        let (core, client) = (Rc::clone(&core), Rc::clone(&client));
-        service_fn(move |request| {
-            let (core, client) = (Rc::clone(&core), Rc::clone(&client));
-            async move {
-                let pace = core.stream_pace.borrow().clone().unwrap_or_else(|| Rc::clone(&client.pace));
-                Ok::<_, Infallible>(forward::answer(core, client, pace, request).await)
-            }
-        })
-    };
-    let streams = Streams { core: Rc::clone(&core), client: Rc::clone(&client) };
-    let mut connection = pin!(h2_builder(streams).serve_connection(io, service));
-    let mut is_closing = false;
-    std::future::poll_fn(|cx| {
-        client.pace.deadline.wakes(cx.waker());
-        if !is_closing && (core.stopping.is_stopping() || client.pace.is_expired()) {
-            is_closing = true;
-            // GOAWAY; streams in flight end. An idle client has a while to answer it.
-            connection.as_mut().graceful_shutdown();
-            client.pace.deadline.arm(core.settings().header_timeout);
-        }
-        match connection.as_mut().poll(cx) {
-            Poll::Ready(Err(error)) => {
-                tracing::debug!(%error, "client connection ended");
-                Poll::Ready(())
-            }
-            Poll::Ready(Ok(())) => Poll::Ready(()),
-            Poll::Pending if is_closing && client.streams.get() == 0 && client.pace.is_expired() => Poll::Ready(()),
-            Poll::Pending => Poll::Pending,
-        }
-    })
-    .await;
-}
-
-/// Gives each HTTP/2 stream a task, and a pace of its own.
-#[derive(Clone)]
-struct Streams {
-    core: Rc<Core>,
-    client: Rc<Client>,
-}
-
-impl<F: Future<Output = ()> + 'static> hyper::rt::Executor<F> for Streams {
-    fn execute(&self, stream: F) {
-        // hyper starts a stream while its connection is polled, and within a stream what writes a tunnel's bytes.
-        if self.core.stream_pace.borrow().is_some() {
-            let open = OpenStream::begin(&self.core, &self.client, true);
-            self.core.stage.spawn_local("http2 tunnel", async move {
-                stream.await;
-                drop(open);
-            });
-            return;
-        }
-        let open = OpenStream::begin(&self.core, &self.client, false);
-        let pace = Rc::new(Pace::new(self.core.deadlines.add(), self.core.settings()));
-        let core = Rc::clone(&self.core);
-        self.core.stage.spawn_local("http2 stream", async move {
-            run_stream(&core, &pace, stream).await;
-            drop(open);
-        });
-    }
-}
-
-/// Polls a stream until it ends or takes too long; dropping it then resets the stream.
-async fn run_stream(core: &Core, pace: &Rc<Pace>, stream: impl Future<Output = ()>) {
-    let mut stream = pin!(stream);
-    std::future::poll_fn(|cx: &mut Context<'_>| {
-        pace.deadline.wakes(cx.waker());
-        core.stream_pace.replace(Some(Rc::clone(pace)));
-        let polled = stream.as_mut().poll(cx);
-        core.stream_pace.replace(None);
-        if polled.is_pending() && pace.is_expired() { Poll::Ready(()) } else { polled }
-    })
-    .await;
-}
-
-/// A stream that is counted, so that a connection knows when it is idle and when it carries only tunnels.
-struct OpenStream {
-    core: Rc<Core>,
-    client: Rc<Client>,
-    is_tunnel: bool,
-}
-
-impl OpenStream {
-    fn begin(core: &Rc<Core>, client: &Rc<Client>, is_tunnel: bool) -> OpenStream {
-        client.pace.deadline.disarm();
-        let open = OpenStream { core: Rc::clone(core), client: Rc::clone(client), is_tunnel };
-        open.count(|count| count + 1);
-        open
-    }
-
-    fn count(&self, change: impl Fn(usize) -> usize) {
-        let (streams, tunnels) = (&self.client.streams, &self.client.tunnels);
-        streams.set(change(streams.get()));
-        if self.is_tunnel {
-            tunnels.set(change(tunnels.get()));
-        }
-        let is_only = streams.get() > 0 && streams.get() == tunnels.get();
-        let mut only = self.client.only_tunnels.borrow_mut();
-        if is_only != only.is_some() {
-            *only = is_only.then(|| OnlyTunnels::begin(&self.core));
-        }
-    }
-}
-
-impl Drop for OpenStream {
-    fn drop(&mut self) {
-        self.count(|count| count - 1);
-        if self.client.streams.get() == 0 {
-            self.client.pace.deadline.arm(self.client.pace.idle_timeout());
-        }
-    }
-}
-
 /// A client connection that carries nothing but tunnels: a stop of the edge does not wait for it.
 pub(crate) struct OnlyTunnels(Rc<Core>);
 
 impl OnlyTunnels {
-    fn begin(core: &Rc<Core>) -> OnlyTunnels {
+    pub(crate) fn begin(core: &Rc<Core>) -> OnlyTunnels {
         core.counts().only_tunnels.add(1);
         OnlyTunnels(Rc::clone(core))
     }

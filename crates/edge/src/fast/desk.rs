@@ -7,6 +7,9 @@ use prumo_clock::{Civil, Timestamp};
 /// Spare buffers kept by a core for requests in flight.
 const BUFFERS_MAX: usize = 256;
 
+/// Nearly always one is enough: it is given back as soon as the socket has taken what is in it.
+const SHEETS_MAX: usize = 4;
+
 /// A buffer that grew for an unusual request is not kept.
 const BUFFER_BYTES_MAX: usize = 16 * 1024;
 
@@ -15,13 +18,16 @@ pub(crate) struct Desk {
     /// Heads are written here and sent at once; never held over a wait.
     pub(crate) page: RefCell<Vec<u8>>,
     buffers: RefCell<Vec<Vec<u8>>>,
+    /// Large buffers in which what many streams write is gathered; the busiest connection has one at a time.
+    sheets: RefCell<Vec<Vec<u8>>>,
     date: Cell<(i64, [u8; 29])>,
 }
 
 impl Desk {
     pub(crate) fn new() -> Desk {
         let page = RefCell::new(Vec::with_capacity(BUFFER_BYTES_MAX));
-        Desk { page, buffers: RefCell::default(), date: Cell::new((i64::MIN, [0; 29])) }
+        let (buffers, sheets) = (RefCell::default(), RefCell::default());
+        Desk { page, buffers, sheets, date: Cell::new((i64::MIN, [0; 29])) }
     }
 
     pub(crate) fn borrow_buffer(&self) -> Vec<u8> {
@@ -33,6 +39,18 @@ impl Desk {
         if (1..=BUFFER_BYTES_MAX).contains(&buffer.capacity()) && buffers.len() < BUFFERS_MAX {
             buffer.clear();
             buffers.push(buffer);
+        }
+    }
+
+    pub(crate) fn borrow_sheet(&self, bytes: usize) -> Vec<u8> {
+        self.sheets.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(bytes))
+    }
+
+    pub(crate) fn return_sheet(&self, mut sheet: Vec<u8>) {
+        let mut sheets = self.sheets.borrow_mut();
+        if sheets.len() < SHEETS_MAX {
+            sheet.clear();
+            sheets.push(sheet);
         }
     }
 
