@@ -13,7 +13,7 @@ use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use prumo_edge::{Balance, HashBy, Hedge, Retry, Route, Traffic};
 use site::{Answer, App, Site, eventually, forward, reply_with};
@@ -104,7 +104,7 @@ fn a_killed_replica_fails_no_request() {
             // As a kill does: the listener is gone, and so is every connection.
             apps.remove(1).kill();
             let before = answered.load(Ordering::SeqCst);
-            eventually("it goes on", || answered.load(Ordering::SeqCst) > before + 500);
+            eventually("it goes on", || answered.load(Ordering::SeqCst) > before + 200);
             over.store(true, Ordering::SeqCst);
         });
         assert_eq!(metric(&site, "prumo_edge_refused_total"), 0, "{balance:?}");
@@ -114,23 +114,43 @@ fn a_killed_replica_fails_no_request() {
 /// Goal: LB-02, a slow replica gets fewer requests than the quick ones.
 #[test]
 fn a_slow_replica_gets_fewer_requests() {
+    const REQUESTS: usize = 120;
+    const QUICK_FIRST: usize = 100;
     for balance in [Balance::Auto, Balance::LeastConnections] {
-        let slow = App::start(|_, stream| {
-            std::thread::sleep(Duration::from_millis(60));
+        let quick_answers = Arc::new(AtomicUsize::new(0));
+        let quick = |name: &'static [u8]| {
+            let answered = Arc::clone(&quick_answers);
+            App::start(move |_, stream| {
+                answered.fetch_add(1, Ordering::SeqCst);
+                reply_with(stream, name);
+                true
+            })
+        };
+        // Slow by count, not by a clock: it answers after nearly everybody else.
+        let others = Arc::clone(&quick_answers);
+        let slow = App::start(move |_, stream| {
+            while others.load(Ordering::SeqCst) < QUICK_FIRST {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             reply_with(stream, b"slow");
             true
         });
-        let apps = [slow, App::named("b"), App::named("c")];
+        let apps = [slow, quick(b"b"), quick(b"c")];
         let site = site(|route| forward(route).balance = balance.clone());
         serve(&site, &apps);
+        let asked = AtomicUsize::new(0);
         std::thread::scope(|scope| {
             for _ in 0..4 {
-                scope.spawn(|| (0..50).for_each(|_| assert_eq!(site.get("/").status, 200)));
+                scope.spawn(|| {
+                    while asked.fetch_add(1, Ordering::SeqCst) < REQUESTS {
+                        assert_eq!(site.get("/").status, 200);
+                    }
+                });
             }
         });
         let counts = apps.each_ref().map(|app| app.asks().len());
-        assert!(counts[0] * 3 < counts[1] && counts[0] * 3 < counts[2], "{balance:?}: {counts:?}");
-        assert_eq!(counts.iter().sum::<usize>(), 200);
+        assert!(counts[0] <= REQUESTS - QUICK_FIRST, "{balance:?}: {counts:?}, a fair share is a third");
+        assert_eq!(counts.iter().sum::<usize>(), REQUESTS);
     }
 }
 
@@ -142,13 +162,15 @@ fn retries_do_not_multiply_an_outage() {
     treat(&site, Traffic { retry_budget: 20.0, eject_after: 0, ..Traffic::default() });
     serve(&site, &apps);
     let mut wire = site.connect();
+    let start = Instant::now();
     for _ in 0..500 {
         wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
         assert_eq!(wire.answer().status, 503, "what the app says is passed on");
     }
     let asked: usize = apps.iter().map(|app| app.asks().len()).sum();
-    // A fifth, and ten that are always allowed; twice the ten, should the test take longer than their ten seconds.
-    assert!((550..=620).contains(&asked), "{asked} for 500");
+    // A fifth, and ten that are always allowed in ten seconds, of which one has only begun.
+    let most = 600 + 10 * (1 + start.elapsed().as_secs() as usize / 9);
+    assert!((550..=most).contains(&asked), "{asked} for 500, at most {most}");
     assert!(metric(&site, "prumo_edge_retries_refused_total") > 0);
 }
 
@@ -159,7 +181,8 @@ fn retries_find_a_better_answer() {
     let unwell = failing("503 No");
     let well = App::named("c");
     let site = site(|route| forward(route).balance = Balance::RoundRobin);
-    treat(&site, Traffic { retry_budget: 100.0, ..Traffic::default() });
+    // Nobody warms up or is ejected, so that turns alternate however long the test takes.
+    treat(&site, Traffic { retry_budget: 100.0, slow_start: Duration::ZERO, eject_after: 0, ..Traffic::default() });
     for bad in [&broken, &unwell] {
         site.serve(&[bad.upstream("bad"), well.upstream("c")]);
         for _ in 0..4 {
@@ -202,19 +225,22 @@ fn failing_replicas_are_ejected() {
     });
     let well = App::named("b");
     let site = site(|route| forward(route).balance = Balance::RoundRobin);
-    let traffic = Traffic {
-        eject_after: 3,
-        eject_for: Duration::from_secs(1),
-        eject_for_max: Duration::from_secs(1),
-        slow_start: Duration::ZERO,
-        ..Traffic::default()
+    let eject_for = |time: Duration| {
+        let slow_start = Duration::ZERO;
+        treat(&site, Traffic { eject_after: 3, eject_for: time, slow_start, ..Traffic::default() });
     };
-    treat(&site, traffic);
+    eject_for(Duration::from_secs(200));
     site.serve(&[moody.upstream("moody"), well.upstream("b")]);
     let statuses: Vec<u16> = (0..20).map(|_| site.get("/").status).collect();
-    let bad = statuses.iter().filter(|&&status| status == 500).count();
-    assert!((3..=5).contains(&bad), "three, and one for each second that the test may have taken: {statuses:?}");
-    assert!(metric(&site, "prumo_edge_ejections_total") >= 1);
+    assert_eq!(statuses.iter().filter(|&&status| status == 500).count(), 3, "{statuses:?}");
+    assert_eq!(metric(&site, "prumo_edge_ejections_total"), 1);
+
+    eject_for(Duration::from_millis(200));
+    site.serve(&[moody.upstream("another"), well.upstream("b")]);
+    eventually("it is ejected", || {
+        site.get("/");
+        metric(&site, "prumo_edge_ejections_total") >= 2
+    });
     is_well.store(true, Ordering::SeqCst);
     eventually("it serves again", || site.get("/").text() == "moody");
 
@@ -237,7 +263,8 @@ fn a_hedge_answers_around_a_stuck_replica() {
     for _ in 0..4 {
         assert!(site.get("/").text().starts_with('b'));
     }
-    assert_eq!(metric(&site, "prumo_edge_hedges_won_total"), first.asks().len() as u64);
+    // Every second one was asked of the stuck one first. On a slow machine the others are hedged too, and win nothing.
+    assert_eq!(metric(&site, "prumo_edge_hedges_won_total"), 2);
     site.assert_nothing_in_flight("stuck");
     eventually("it is told by a closed connection", || {
         may_answer.store(true, Ordering::SeqCst);
@@ -298,6 +325,7 @@ fn a_full_service_refuses_at_once() {
         may_answer.store(true, Ordering::SeqCst);
         assert!(held.into_iter().all(|held| held.join().unwrap().status == 200));
     });
+    site.assert_nothing_in_flight("a");
     assert_eq!(site.get("/").status, 200);
     assert_eq!(metric(&site, "prumo_edge_full_total"), 1);
     assert_eq!(metric(&site, "prumo_edge_refused_total{reason=\"service_full\"}"), 1);
@@ -395,7 +423,14 @@ fn keys_stay_at_their_replica() {
 /// Goal: an app that dies while it holds the only copy of a request is asked again when it is back.
 #[test]
 fn the_only_replica_may_restart() {
-    let dies = App::start(|_, _| false);
+    let may_die = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&may_die);
+    let dies = App::start(move |_, _| {
+        while !told.load(Ordering::SeqCst) {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        false
+    });
     let back = App::named("b");
     let site = site(|_| {});
     site.serve(&[dies.upstream("a#1")]);
@@ -403,8 +438,8 @@ fn the_only_replica_may_restart() {
         let answer = scope.spawn(|| site.get("/"));
         eventually("it was asked", || !dies.asks().is_empty());
         site.serve(&[back.upstream("a#2")]);
-        let answer = answer.join().unwrap();
-        // The second attempt may still have gone to the dying one.
-        assert!(answer.status == 200 || dies.asks().len() == 2, "{answer:?}");
+        may_die.store(true, Ordering::SeqCst);
+        assert_eq!(answer.join().unwrap().text(), "b GET / HTTP/1.1");
     });
+    assert_eq!(dies.asks().len(), 1);
 }
