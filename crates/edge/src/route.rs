@@ -29,7 +29,7 @@ pub(crate) use explain::explain;
 pub use explain::{Explanation, Look, Verdict};
 pub use inquiry::{Findings, inquire};
 pub(crate) use pattern::Pattern;
-pub(crate) use reading::other_reading;
+pub(crate) use reading::{Readings, other_readings};
 pub(crate) use rewrite::Rewriting;
 
 use paths::Paths;

@@ -14,7 +14,7 @@ use crate::fast;
 use crate::files::{Folder, Shelf};
 use crate::metrics::{RouteCells, ServiceCells, UpstreamCells};
 use crate::respond::{AnswerHeaders, Refusal};
-use crate::route::{Question, Rewriting, RouteIndex, other_reading};
+use crate::route::{Question, Readings, Rewriting, RouteIndex, other_readings};
 use crate::secure::Secure;
 use crate::settings::{Access, Action, Route, Traffic, Upstream as UpstreamSettings};
 use crate::upstream::{Service, Upstream};
@@ -127,11 +127,14 @@ impl View {
         if !self.is_guarded.get() {
             return false;
         }
-        let Some(path) = other_reading(question.path) else { return false };
-        let other = self.index.borrow().find(&Question { path: &path, ..*question });
-        let routes = self.routes.borrow();
+        let Readings::Known(readings) = other_readings(question.path) else { return true };
+        let (index, routes) = (self.index.borrow(), self.routes.borrow());
         let access_of = |number: usize| routes.get(number).and_then(Choices::access);
-        other.is_some_and(|other| access_of(other) != access_of(number))
+        let differs = |path: &String| {
+            let other = index.find(&Question { path, ..*question });
+            other.is_some_and(|other| access_of(other) != access_of(number))
+        };
+        readings.iter().any(differs)
     }
 
     /// What is known about hosts and TLS.

@@ -1,10 +1,21 @@
-//! How else an app could read a path: with escapes resolved, with one slash for several, and with its dots followed.
+//! How else an app could read a path: with escapes resolved, without parameters, with one slash for several.
 //!
 //! Routes are chosen by the bytes that are forwarded. Where the routes of a site admit different clients, a path that
-//! could be read as another must not get around the rules of that other.
+//! could be read as another must not get around the rules of that other. Which of the steps an app takes, and in which
+//! order, nobody here knows, so every choice of them is a reading.
 
-/// The other reading of a path; `None` for nearly all, which have only one.
-pub(crate) fn other_reading(path: &str) -> Option<String> {
+/// How else a path may be read.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Readings {
+    /// As each of these; nearly every path has none.
+    Known(Vec<String>),
+    /// It has dots to follow. Where they lead depends on what their reader takes for a segment, and some do not follow
+    /// them at all.
+    Unclear,
+}
+
+/// The other readings of a path.
+pub(crate) fn other_readings(path: &str) -> Readings {
     let bytes = path.as_bytes();
     let is_suspect = |at: usize| match bytes[at] {
         b'%' | b'\\' | b';' => true,
@@ -12,14 +23,33 @@ pub(crate) fn other_reading(path: &str) -> Option<String> {
         _ => false,
     };
     if !(0..bytes.len()).any(is_suspect) {
-        return None;
+        return Readings::Known(Vec::new());
     }
-    let other = follow(&resolve(bytes));
-    (other != bytes).then(|| String::from_utf8_lossy(&other).into_owned())
+    if has_dots(bytes) {
+        return Readings::Unclear;
+    }
+    let cut = without_parameters(bytes);
+    let mut readings = vec![bytes.to_vec(), cut.clone()];
+    for backslash in [b'/', b'\\'] {
+        let (resolved, resolved_last) = (resolve(bytes, backslash), resolve(&cut, backslash));
+        readings.extend([without_parameters(&resolved), without_parameters(&resolved_last), resolved, resolved_last]);
+    }
+    let merged: Vec<_> = readings.iter().map(|reading| merge_slashes(reading)).collect();
+    readings.extend(merged);
+    readings.sort_unstable();
+    readings.dedup();
+    readings.retain(|reading| reading != bytes);
+    Readings::Known(readings.into_iter().map(|reading| String::from_utf8_lossy(&reading).into_owned()).collect())
 }
 
-/// Escapes become what they stand for, and a backslash becomes the slash that some take it for.
-fn resolve(path: &[u8]) -> Vec<u8> {
+/// Whether some reader of the path sees a segment `.` or `..`: it may leave the folder with it that its route is for.
+pub(super) fn has_dots(path: &[u8]) -> bool {
+    let is_dots = |segment: &[u8]| matches!(name_of(segment), b"." | b"..");
+    resolve(path, b'/').split(|byte| *byte == b'/').any(is_dots)
+}
+
+/// Escapes become what they stand for, and a backslash what its reader takes it for: some say, a slash.
+fn resolve(path: &[u8], backslash: u8) -> Vec<u8> {
     let mut resolved = Vec::with_capacity(path.len());
     let mut rest = path;
     while let [first, after @ ..] = rest {
@@ -28,7 +58,7 @@ fn resolve(path: &[u8]) -> Vec<u8> {
             _ => None,
         };
         let byte = escaped.unwrap_or(*first);
-        resolved.push(if byte == b'\\' { b'/' } else { byte });
+        resolved.push(if byte == b'\\' { backslash } else { byte });
         rest = if escaped.is_some() { &rest[3..] } else { after };
     }
     resolved
@@ -38,23 +68,19 @@ fn hex(digit: u8) -> Option<u8> {
     char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
-/// Empty segments and `.` are left out, `..` takes the one before it away, and what follows a `;` in a segment is no
-/// part of its name. A slash at the end stays.
-fn follow(path: &[u8]) -> Vec<u8> {
-    let mut segments: Vec<&[u8]> = Vec::new();
-    for segment in path.split(|byte| *byte == b'/') {
-        let name = segment.split(|byte| *byte == b';').next().unwrap_or_default();
-        match name {
-            b"" | b"." => {}
-            b".." => drop(segments.pop()),
-            name => segments.push(name),
-        }
-    }
-    let mut followed: Vec<u8> = segments.iter().flat_map(|segment| [b"/", *segment].concat()).collect();
-    if followed.is_empty() || path.ends_with(b"/") {
-        followed.push(b'/');
-    }
-    followed
+/// What follows a `;` in a segment is no part of its name.
+fn name_of(segment: &[u8]) -> &[u8] {
+    segment.split(|byte| *byte == b';').next().unwrap_or_default()
+}
+
+fn without_parameters(path: &[u8]) -> Vec<u8> {
+    path.split(|byte| *byte == b'/').map(name_of).collect::<Vec<_>>().join(&b'/')
+}
+
+fn merge_slashes(path: &[u8]) -> Vec<u8> {
+    let mut merged = path.to_vec();
+    merged.dedup_by(|one, other| *one == b'/' && *other == b'/');
+    merged
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 use http::header::HeaderValue;
 use http::uri::PathAndQuery;
 
+use super::reading::has_dots;
 use super::{Pattern, Question, after_prefix};
 use crate::respond::Refusal;
 use crate::settings::{Action, Filling, PathMatch, Rewrite, Route, Template};
@@ -69,7 +70,7 @@ impl Rewriting {
             target.insert(0, b'/');
         }
         // A template says the path only; a group cannot bring a query or fragment, because the path it is from has none.
-        if has_dot_segment(&target) || target.contains(&b'?') || target.contains(&b'#') {
+        if has_dots(&target) || target.contains(&b'?') || target.contains(&b'#') {
             return Err(Refusal::REWRITTEN);
         }
         if let Some(query) = question.query {
@@ -97,29 +98,6 @@ impl Rewriting {
             query: question.query,
             groups: self.pattern.as_ref().and_then(|pattern| pattern.0.captures(question.path.as_bytes())),
         }
-    }
-}
-
-/// Whether one segment is `.` or `..`, also when its dots are encoded: an app may leave the folder with it that the
-/// route is for.
-pub(crate) fn has_dot_segment(path: &[u8]) -> bool {
-    path.split(|byte| *byte == b'/').any(is_dots)
-}
-
-fn is_dots(segment: &[u8]) -> bool {
-    let mut rest = segment;
-    let mut dots = 0;
-    while let Some(after) = without_dot(rest) {
-        rest = after;
-        dots += 1;
-    }
-    rest.is_empty() && (dots == 1 || dots == 2)
-}
-
-fn without_dot(segment: &[u8]) -> Option<&[u8]> {
-    match segment {
-        [b'.', rest @ ..] | [b'%', b'2', b'e' | b'E', rest @ ..] => Some(rest),
-        _ => None,
     }
 }
 
