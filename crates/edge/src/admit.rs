@@ -57,8 +57,7 @@ pub(crate) fn find_authority(parts: &Parts) -> Result<HeaderValue, Refusal> {
 pub(crate) fn check_declared_length(headers: &HeaderMap, body_max: u64) -> Result<(), Refusal> {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
     let Some(declared) = lengths.next() else { return Ok(()) };
-    // The scan of the raw head sees this too, but not over HTTP/2, nor in a request that came in one packet with the one
-    // before it.
+    // Over HTTP/1 `framing` has seen to this; over HTTP/2 nobody has.
     if lengths.next().is_some() || headers.contains_key(header::TRANSFER_ENCODING) {
         return Err(Refusal::FRAMING);
     }

@@ -9,7 +9,6 @@ use http::header::HeaderValue;
 
 use crate::deadline::{Deadline, Deadlines};
 use crate::forwarded::PeerFacts;
-use crate::framing::HeadScan;
 use crate::serve::OnlyTunnels;
 use crate::settings::Settings;
 use crate::tls::Introduction;
@@ -32,7 +31,7 @@ pub(crate) struct Client {
     /// Those of them that are tunnels.
     pub(crate) tunnels: Cell<usize>,
     pub(crate) only_tunnels: RefCell<Option<OnlyTunnels>>,
-    scan: RefCell<HeadScan>,
+    has_unsafe_head: Cell<bool>,
     is_silent: Cell<bool>,
     voice: Cell<Voice>,
     again: Cell<Option<Again>>,
@@ -77,7 +76,7 @@ impl Client {
             streams: Cell::new(0),
             tunnels: Cell::new(0),
             only_tunnels: RefCell::new(None),
-            scan: RefCell::new(HeadScan::default()),
+            has_unsafe_head: Cell::new(false),
             is_silent: Cell::new(true),
             voice: Cell::new(Voice::Ours),
             again: Cell::new(None),
@@ -99,11 +98,13 @@ impl Client {
         self.voice.set(Voice::Ending);
     }
 
-    /// All that hyper had was written.
-    pub(crate) fn flushed(&self) {
-        if self.voice.get() == Voice::Ending {
+    /// All that hyper had was written. True when this ends an answer.
+    pub(crate) fn flushed(&self) -> bool {
+        let ends = self.voice.get() == Voice::Ending;
+        if ends {
             self.voice.set(Voice::Hypers);
         }
+        ends
     }
 
     pub(crate) fn hears_hyper(&self) -> bool {
@@ -111,16 +112,17 @@ impl Client {
     }
 
     /// Bytes came from the client.
-    pub(crate) fn read(&self, bytes: &[u8]) {
+    pub(crate) fn read(&self) {
         self.is_silent.set(false);
-        match self.pace.phase.get() {
-            Phase::Waiting => {
-                self.pace.enter(Phase::Head);
-                self.scan.borrow_mut().read(bytes);
-            }
-            Phase::Head => self.scan.borrow_mut().read(bytes),
-            Phase::Upload => self.pace.deadline.progress(),
-            Phase::Shared | Phase::Upstream | Phase::Download => {}
+        if self.pace.phase.get() == Phase::Upload {
+            self.pace.deadline.progress();
+        }
+    }
+
+    /// A part of a head has come, and no answer is due.
+    pub(crate) fn begin_head(&self) {
+        if self.pace.phase.get() == Phase::Waiting {
+            self.pace.enter(Phase::Head);
         }
     }
 
@@ -151,9 +153,13 @@ impl Client {
         }
     }
 
-    /// Whether the head that hyper has just accepted was safely framed; forgets it.
-    pub(crate) fn take_head_is_safe(&self) -> bool {
-        self.scan.borrow_mut().take_is_safe()
+    /// The head that hyper has, or will have, is not safely framed; no other follows it.
+    pub(crate) fn note_unsafe_head(&self) {
+        self.has_unsafe_head.set(true);
+    }
+
+    pub(crate) fn has_unsafe_head(&self) -> bool {
+        self.has_unsafe_head.get()
     }
 }
 

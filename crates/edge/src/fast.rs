@@ -11,7 +11,6 @@
 //! ```
 
 mod answer;
-mod chunks;
 mod desk;
 mod exchange;
 mod fuzz;
@@ -35,6 +34,7 @@ use self::request::{Plain, Reading};
 use crate::admit;
 use crate::client::{Client, Phase};
 use crate::core::Core;
+use crate::framing::chunks;
 use crate::host;
 use crate::record::{Head, Record};
 use crate::route::Question;

@@ -128,7 +128,7 @@ fn refuse(refusal: Refusal, asker: &Asker<'_>, core: &Core, route: Option<&Rc<Ro
 type Found = (HeaderValue, Rc<RouteView>);
 
 fn find_route(core: &Core, client: &Client, parts: &Parts, terms: &mut Terms) -> Result<Found, Refusal> {
-    if parts.version != Version::HTTP_2 && !client.take_head_is_safe() {
+    if parts.version != Version::HTTP_2 && client.has_unsafe_head() {
         return Err(Refusal::FRAMING);
     }
     admit::check_method(&parts.method)?;

@@ -154,13 +154,14 @@ async fn serve_h1(core: Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) {
     }
     let was_in_head = ended.is_none() && client.pace.phase() == Phase::Head;
     let parts = connection.into_parts();
-    let mut stream = parts.io.stream;
+    let (mut stream, held) = parts.io.into_parts();
     let tunnel = client.tunnel.borrow_mut().take();
     match tunnel {
         Some(tunnel) => {
             stream.keep_alive();
             let _only = OnlyTunnels::begin(&core);
-            tunnel::run(&core, stream, parts.read_buf, tunnel).await;
+            let read = if parts.read_buf.is_empty() { held } else { [parts.read_buf, held].concat().into() };
+            tunnel::run(&core, stream, read, tunnel).await;
         }
         None if was_in_head => refuse_slow_head(&core, &mut stream).await,
         None => {

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http::StatusCode;
 use hyper::rt::ReadBufCursor;
 use socket2::{SockRef, TcpKeepalive};
@@ -16,6 +16,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::client::Client;
 use crate::core::Core;
+use crate::framing::Gate;
 use crate::respond::{self, Refusal};
 
 /// A client's socket.
@@ -178,6 +179,8 @@ pub(crate) struct Io<S> {
     pub(crate) stream: S,
     /// Bytes that were read before hyper took over.
     first: Bytes,
+    /// What decides where requests begin and end; the client's side only.
+    gate: Option<Gate>,
     scratch: Scratch,
     /// Who is told of what moves; the client's side only.
     client: Option<Rc<Client>>,
@@ -187,11 +190,17 @@ pub(crate) struct Io<S> {
 
 impl<S> Io<S> {
     pub(crate) fn upstream(stream: S, scratch: Scratch) -> Io<S> {
-        Io { stream, first: Bytes::new(), scratch, client: None, core: None }
+        Io { stream, first: Bytes::new(), gate: None, scratch, client: None, core: None }
     }
 
     pub(crate) fn client(stream: S, first: Bytes, core: Rc<Core>, client: Rc<Client>) -> Io<S> {
-        Io { stream, first, scratch: core.scratch.clone(), client: Some(client), core: Some(core) }
+        let gate = Some(Gate::new(core.settings().headers_max));
+        Io { stream, first, gate, scratch: core.scratch.clone(), client: Some(client), core: Some(core) }
+    }
+
+    /// The socket, and what was read and never taken.
+    pub(crate) fn into_parts(self) -> (S, Bytes) {
+        (self.stream, self.gate.map_or(self.first, Gate::into_held))
     }
 
     /// What the client is told instead of `bytes`, when these are hyper's answer to something that is no request: hyper's
@@ -214,22 +223,55 @@ impl<S> Io<S> {
 impl<S: AsyncRead + Unpin> hyper::rt::Read for Io<S> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, mut into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.first.is_empty() {
-            let taken = this.first.len().min(into.remaining());
-            into.put_slice(&this.first[..taken]);
-            if let Some(client) = &this.client {
-                client.read(&this.first[..taken]);
-            }
-            this.first.advance(taken);
-            return Poll::Ready(Ok(()));
+        if let (Some(gate), Some(client)) = (&mut this.gate, &this.client) {
+            let first = std::mem::take(&mut this.first);
+            return Gated { stream: &mut this.stream, scratch: &this.scratch, gate, client }
+                .poll_read(cx, &first, into);
         }
-        let client = &this.client;
-        this.scratch.poll_read(&mut this.stream, cx, into.remaining(), |_, bytes| {
-            into.put_slice(bytes);
-            if let Some(client) = client {
-                client.read(bytes);
+        this.scratch.poll_read(&mut this.stream, cx, into.remaining(), |_, bytes| into.put_slice(bytes))
+    }
+}
+
+/// The reading half of an HTTP/1 client.
+struct Gated<'a, S> {
+    stream: &'a mut S,
+    scratch: &'a Scratch,
+    gate: &'a mut Gate,
+    client: &'a Client,
+}
+
+impl<S: AsyncRead + Unpin> Gated<'_, S> {
+    /// What may pass of what is there; what may not yet is asked for again when the answer before it is written.
+    fn poll_read(self, cx: &mut Context<'_>, first: &[u8], mut into: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        let Gated { stream, scratch, gate, client } = self;
+        let mut pass = |gate: &mut Gate, bytes: &[u8]| {
+            let passed = gate.pass(bytes, into.remaining(), client.hears_hyper(), |bytes| into.put_slice(bytes));
+            if gate.is_unsafe() {
+                client.note_unsafe_head();
             }
-        })
+            passed
+        };
+        if !first.is_empty() {
+            client.read();
+        }
+        let mut passed = pass(gate, first)?;
+        while passed == 0 {
+            if gate.is_full() {
+                return Poll::Pending;
+            }
+            if gate.awaits_rest_of_head() {
+                client.begin_head();
+            }
+            let read = scratch.poll_read(stream, cx, Scratch::BYTES, |_, bytes| {
+                client.read();
+                if bytes.is_empty() { Ok(None) } else { pass(gate, bytes).map(Some) }
+            });
+            match ready!(read)?? {
+                Some(some) => passed = some,
+                None => break,
+            }
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -272,8 +314,10 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Io<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // hyper calls this when its own buffer is empty.
-        if let Some(client) = &this.client {
-            client.flushed();
+        if this.client.as_ref().is_some_and(|client| client.flushed()) && this.gate.as_ref().is_some_and(Gate::is_full)
+        {
+            // The next request may pass now.
+            cx.waker().wake_by_ref();
         }
         Pin::new(&mut this.stream).poll_flush(cx)
     }

@@ -7,7 +7,12 @@ use crate::framing;
 pub(crate) fn fuzz_request(bytes: &[u8]) {
     let mut out = Vec::new();
     let Reading::Plain(plain) = request::read(bytes, &mut out) else { return };
-    assert_eq!(framing::judge(&bytes[..plain.bytes]), Some(true), "what is plain is safe");
+    let verdict = framing::Verdict::Safe(plain.bytes, plain.body);
+    assert_eq!(
+        framing::Scan::default().look(bytes),
+        Some(verdict),
+        "what is plain is safe, and ends at the same place"
+    );
     out.extend_from_slice(b"\r\n");
     let mut again = Vec::new();
     let Reading::Plain(twice) = request::read(&out, &mut again) else {

@@ -10,6 +10,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::client::Client;
 use crate::forwarded;
+pub(crate) use crate::framing::{Framing, digits};
 use crate::trace::Trace;
 
 /// As many as the general path takes.
@@ -44,14 +45,6 @@ pub(crate) struct Plain<'a> {
     pub(crate) is_last: bool,
     /// The client waits for `100 Continue` before it sends the body.
     pub(crate) expects: bool,
-}
-
-/// How a request's body is delimited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Framing {
-    None,
-    Length(u64),
-    Chunked,
 }
 
 impl Plain<'_> {
@@ -244,17 +237,6 @@ impl<'a> Seen<'a> {
             (false, Some(length)) => Some(Framing::Length(length)),
         }
     }
-}
-
-/// A number as RFC 9110 writes lengths: digits alone.
-pub(crate) fn digits(text: &[u8]) -> Option<u64> {
-    if text.is_empty() {
-        return None;
-    }
-    text.iter().try_fold(0_u64, |number, byte| {
-        let digit = byte.is_ascii_digit().then(|| u64::from(byte - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
 }
 
 /// What a stranger says of itself, and what only we may say, in any case.

@@ -10,8 +10,6 @@ pub struct Case {
     pub about: String,
     pub sent: Vec<u8>,
     pub verdicts: Vec<Verdict>,
-    /// The general path does otherwise, for a reason that is written there.
-    pub fast_path_only: bool,
 }
 
 pub enum Verdict {
@@ -51,14 +49,7 @@ pub fn read(path: &Path) -> Vec<Case> {
     for (number, line) in text.lines().enumerate() {
         if let Some(about) = line.strip_prefix("# ") {
             let (line, about) = (number + 1, about.to_owned());
-            cases.push(Case {
-                file: file.clone(),
-                line,
-                about,
-                sent: Vec::new(),
-                verdicts: Vec::new(),
-                fast_path_only: false,
-            });
+            cases.push(Case { file: file.clone(), line, about, sent: Vec::new(), verdicts: Vec::new() });
             continue;
         }
         let case = cases.last_mut().unwrap_or_else(|| panic!("{file}:{}: a case begins with `# `", number + 1));
@@ -73,8 +64,6 @@ pub fn read(path: &Path) -> Vec<Case> {
 fn take_line(case: &mut Case, line: &str) -> Result<(), String> {
     if let Some(verdict) = line.strip_prefix("=> ") {
         case.verdicts.push(verdict_of(verdict)?);
-    } else if line.starts_with("~ ") {
-        case.fast_path_only = true;
     } else if let Some(field) = line.strip_prefix("@ ") {
         let Some(Verdict::Passed(seen)) = case.verdicts.last_mut() else {
             return Err("`@` says what the app saw, so it follows `=> 200`".to_owned());
