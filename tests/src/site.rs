@@ -165,6 +165,13 @@ impl Site {
         assert!(answers && !self.has_ended(), "prumo up --keep did not come up\n{}", self.story());
     }
 
+    /// Starts a program that starts `prumo up`, and does not wait for anything.
+    pub fn start_under(&mut self, program: &Path, arguments: &[&str]) {
+        let mut command = self.dressed(Command::new(program));
+        command.args(arguments).arg(binaries::prumo()).arg("up");
+        self.launch(command);
+    }
+
     /// The process that runs the site, which is not the one that was started when that is a keeper.
     pub fn main_pid(&self) -> Option<u32> {
         let status: serde_json::Value = serde_json::from_str(&self.prumo(&["status", "--json"]).out).ok()?;
@@ -172,11 +179,25 @@ impl Site {
     }
 
     fn start_with(&mut self, arguments: &[&str]) {
+        self.launch(self.command(arguments));
+    }
+
+    fn launch(&mut self, mut command: Command) {
         assert!(self.up.is_none(), "this site is up already");
         let log = OpenOptions::new().create(true).append(true).open(self.log_path()).unwrap();
-        let child = self.command(arguments).stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
+        let child = command.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log).spawn();
         self.up = Some(child.unwrap());
         self.orderly = false;
+    }
+
+    /// Waits until prumo has ended by itself, and says its exit code.
+    ///
+    /// # Panics
+    /// When it does not end.
+    pub fn ended(&mut self) -> Option<i32> {
+        let ended = eventually(HEALTHY_WITHIN, || self.has_ended());
+        assert!(ended, "prumo goes on\n{}", self.story());
+        self.up.take().and_then(|mut up| up.wait().unwrap().code())
     }
 
     /// Waits until every wanted replica of a service is healthy and nothing else of it runs.
@@ -300,8 +321,13 @@ impl Site {
 
     /// A command with a small environment of its own, so that nothing of the tester's shell decides a test.
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binaries::prumo());
-        command.args(arguments).current_dir(&self.root).env_clear();
+        let mut command = self.dressed(Command::new(binaries::prumo()));
+        command.args(arguments);
+        command
+    }
+
+    fn dressed(&self, mut command: Command) -> Command {
+        command.current_dir(&self.root).env_clear();
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", &self.root);
         command.env("PRUMO_STATE", self.state()).envs(self.variables.iter().map(|(name, value)| (name, value)));
         command

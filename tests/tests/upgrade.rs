@@ -163,30 +163,3 @@ fn kills_during_upgrades() {
         is_whole(&site, &before, &format!("kill {number} (seed {seed}) of {victim:?}, main was {main}; {said:?}"));
     }
 }
-
-/// Goal: systemd is told who the main process is.
-#[test]
-fn service_managers_are_told() {
-    let mut site = Site::new(&file("[ZOO] well", 1, ""));
-    let path = site.root().join("notify.sock");
-    let manager = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
-    manager.set_read_timeout(Some(BACK_WITHIN)).unwrap();
-    site.variable("NOTIFY_SOCKET", &path.display().to_string());
-    site.up();
-    let next = || {
-        let mut text = [0; 512];
-        let length = manager.recv(&mut text).unwrap();
-        String::from_utf8_lossy(&text[..length]).into_owned()
-    };
-    let first = site.pid();
-    assert_eq!(next(), format!("READY=1\nMAINPID={first}"));
-    site.await_healthy("web");
-    site.must(&["upgrade"]);
-    let second = site.main_pid().unwrap();
-    assert_ne!(second, first);
-    assert_eq!(next(), format!("MAINPID={second}\nREADY=1"));
-    assert!(eventually(BACK_WITHIN, || site.has_ended()), "the first one leaves\n{}", site.story());
-    process::signal(second, Signal::TERM);
-    assert_eq!(next(), "STOPPING=1");
-    assert!(eventually(BACK_WITHIN, || site.processes().is_empty()), "{:?}", site.processes());
-}

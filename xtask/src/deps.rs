@@ -18,6 +18,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("python3-websockets", "a web socket client that is not ours"),
     ("python3-venv", "holds the tools below, apart from the machine's own Python"),
     ("iproute2", "tests ask who holds a port"),
+    ("systemd", "systemd-socket-activate and systemd-analyze in tests, and systemd itself in `judge systemd`"),
     ("testssl.sh", "a judge of `judge tls`"),
     ("prometheus", "promtool judges what /metrics prints"),
     ("wrk", "the load of `bench proxy`"),

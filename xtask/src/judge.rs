@@ -1,5 +1,6 @@
 //! Outside judges that take too long, or need too much, to be tests.
 
+mod systemd;
 mod tls;
 
 use crate::deps;
@@ -9,11 +10,15 @@ use crate::failure::Failure;
 pub(crate) enum Judge {
     /// sslyze with Mozilla's intermediate configuration, and testssl.sh, look at a site as it comes. About five minutes.
     Tls,
+    /// systemd itself, in namespaces of its own, runs the unit of `docs/guides/systemd.md`: kills, upgrades, restarts. As
+    /// root; half a minute.
+    Systemd,
 }
 
 pub(crate) fn run(judge: &Judge) -> Result<(), Failure> {
     deps::install()?;
     match judge {
         Judge::Tls => tls::run(),
+        Judge::Systemd => systemd::run(),
     }
 }

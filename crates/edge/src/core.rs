@@ -60,6 +60,8 @@ pub(crate) struct CoreShare {
     pub(crate) counts: CoreCount,
     /// The generation of the table this core uses.
     pub(crate) taken: AtomicU64,
+    /// How often it has gone round: it hangs when this stands still.
+    rounds: AtomicU64,
     pub(crate) table_changed: Notify,
 }
 
@@ -67,6 +69,11 @@ pub(crate) struct CoreShare {
 const ENDED: u64 = u64::MAX;
 
 impl CoreShare {
+    /// How often the core has gone round; `None` when it has ended.
+    pub(crate) fn rounds(&self) -> Option<u64> {
+        self.is_living().then(|| self.rounds.load(Ordering::Relaxed))
+    }
+
     /// False when the core's thread has ended or never had a runtime.
     pub(crate) fn is_living(&self) -> bool {
         self.taken.load(Ordering::Acquire) != ENDED
@@ -252,6 +259,7 @@ impl Core {
         let now = self.clock.now();
         self.wall.set((now, self.clock.wall()));
         self.deadlines.sweep(now);
+        self.shared.cores[self.number].0.rounds.fetch_add(1, Ordering::Relaxed);
         // Every 250 ms and every second.
         if let Some(log) = self.log.as_ref().filter(|_| sweeps.is_multiple_of(5)) {
             log.flush();

@@ -388,6 +388,11 @@ impl Edge {
         }
     }
 
+    /// How often each core has gone round, some twenty times a second; `None` for one that has ended.
+    pub fn rounds(&self) -> Vec<Option<u64>> {
+        self.inner.shared.cores.iter().map(|core| core.0.rounds()).collect()
+    }
+
     /// Once, for the first route that answers with files.
     fn start_readers(&self) -> Result<(), EdgeError> {
         let waiting = self.inner.readers.lock().unwrap_or_else(PoisonError::into_inner).take();

@@ -5,6 +5,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use crate::settings::Scheme;
+
 /// Why the edge could not start or take new certificates.
 #[derive(Debug)]
 pub enum EdgeError {
@@ -28,6 +30,13 @@ pub enum EdgeError {
         path: PathBuf,
         /// What is in the way.
         source: io::Error,
+    },
+    /// A service manager opened a socket for something that is off.
+    NotWanted {
+        /// Where it listens.
+        address: SocketAddr,
+        /// What it is for.
+        scheme: Scheme,
     },
     /// A certificate or key that cannot serve.
     Certificate {
@@ -96,6 +105,12 @@ impl EdgeError {
                 "prumo must be able to write its folder, and be root to give it to another user"
             }
             EdgeError::Socket { .. } => "check that its folder exists, and choose another path under [edge.socket]",
+            EdgeError::NotWanted { scheme: Scheme::Http, .. } => {
+                "take the socket away there, or turn it on with `[edge] http = \"auto\"`"
+            }
+            EdgeError::NotWanted { scheme: Scheme::Https, .. } => {
+                "take the socket away there, or turn it on with `[edge] https = \"auto\"`"
+            }
             EdgeError::Certificate { hint, .. } => hint,
             EdgeError::Authority { .. } => "remove its two files there to have a new one made",
             EdgeError::AccessLog { .. } => "check that its folder exists and may be written",
@@ -116,6 +131,10 @@ impl fmt::Display for EdgeError {
             }
             EdgeError::AddressRefused { address, source } => write!(formatter, "{address} cannot be bound: {source}"),
             EdgeError::Socket { path, source } => write!(formatter, "socket {}: {source}", path.display()),
+            EdgeError::NotWanted { address, scheme } => {
+                let what = if *scheme == Scheme::Https { "HTTPS" } else { "HTTP" };
+                write!(formatter, "the service manager has opened {address} for {what}, which is off in the file")
+            }
             EdgeError::Certificate { file, why, .. } => write!(formatter, "certificate file {}: {why}", file.display()),
             EdgeError::Authority { folder, why } => {
                 write!(formatter, "the local certificate authority in {}: {why}", folder.display())

@@ -1,5 +1,6 @@
 //! The life of the process: hold the state folder, open the parts in order, wait, and close them in reverse.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -24,8 +25,8 @@ use crate::maintenance::Standing;
 use crate::secrets::Secrets;
 use crate::site::{Parts, Site, ledger_refusal};
 use crate::state::{self, State};
-use crate::upgrade::{self, Wish};
-use crate::{answer, log, maintenance, remarks, wire};
+use crate::upgrade::{self, Heir, Wish};
+use crate::{answer, log, maintenance, remarks, watched, wire};
 
 /// How long requests in flight may go on after the first signal. The longest route timeout by default is a minute;
 /// somebody who asks prumo to stop does not want to wait that long.
@@ -59,7 +60,7 @@ pub(crate) struct Daemon {
     /// What stands behind: replicas and ledger.
     pub(crate) back: Drain,
     /// The successor, once there is one.
-    pub(crate) heir: Option<Line>,
+    pub(crate) heir: Option<Heir>,
 }
 
 /// What a site keeps while the rest of it is handed over, or taken back.
@@ -79,6 +80,8 @@ pub(crate) struct House {
     pub(crate) hearing: Drain,
     pub(crate) keeper: Option<Line>,
     pub(crate) files_soft: Option<u64>,
+    /// The sockets that a service manager may keep since before this process.
+    kept: BTreeSet<String>,
     wishes: mpsc::Sender<Wish>,
     pub(crate) wished: mpsc::Receiver<Wish>,
 }
@@ -108,7 +111,7 @@ pub(crate) async fn up(options: Options, inherits: bool, printer: Printer, clock
     log::start(clock.clone(), options.quiet);
     // Before anything starts, so that an early Ctrl-C is not lost.
     let mut signals = prumo_drain::signals();
-    let inheritance = if inherits { Inheritance::receive(&clock).await? } else { Inheritance::from_service_manager() };
+    let inheritance = if inherits { Inheritance::receive(&clock).await? } else { Inheritance::from_service_manager()? };
     let mut daemon = Box::pin(start_with(inheritance, options, printer, clock)).await?;
     printer.line(format!("{} runs; `prumo status` shows it, Ctrl-C stops it", daemon.site.name()));
     Box::pin(daemon.live(&mut signals)).await;
@@ -152,6 +155,7 @@ async fn start_with(
                 }
             }
             daemon.house.elders.listen(&daemon.house.hearing.stage("elders"));
+            daemon.house.be_watched(predecessor.is_some());
             Ok(daemon)
         }
         Err(refusal) => {
@@ -181,6 +185,7 @@ async fn prepare(
         None => State::hold(&options.state)?,
     };
     let front = Drain::new(clock.clone());
+    let kept = inheritance.kept_names();
     let opened = open_front(&mut inheritance, &options, &clock, &state, &front).await;
     let (reading, edge, admin, admin_is_given, command, files_soft) = match opened {
         Ok(opened) => opened,
@@ -209,6 +214,7 @@ async fn prepare(
         hearing,
         keeper,
         files_soft,
+        kept,
         wishes,
         wished,
     };
@@ -308,6 +314,34 @@ async fn open_rooms(
 }
 
 impl House {
+    /// Tells a service manager from now on what it wants to hear of the process that runs the site. A successor is not
+    /// heard before its predecessor has said whose turn it is.
+    fn be_watched(&self, waits_for_turn: bool) {
+        if !notify::is_watched() {
+            return;
+        }
+        let stage = self.front.stage("service manager");
+        let (edge, clock, elders, kept) =
+            (self.edge.clone(), self.clock.clone(), self.elders.clone(), self.kept.clone());
+        let (admin, admin_is_given, own) = (self.admin.try_clone(), self.admin_is_given, stage.clone());
+        let stopping = stage.stopping();
+        stage.spawn("service manager", async move {
+            if waits_for_turn {
+                tokio::select! {
+                    () = elders.turn() => {}
+                    () = stopping.wait() => return,
+                }
+            }
+            match admin.and_then(|admin| watched::sockets_of(&edge, &admin, admin_is_given)) {
+                Ok(sockets) => watched::keep_sockets(&sockets, &kept),
+                Err(error) => tracing::warn!(%error, "the service manager has no sockets to keep"),
+            }
+            if let Some(every) = watched::beat_every() {
+                watched::watch(&edge, &clock, every, &own);
+            }
+        });
+    }
+
     /// The listeners of the desk, to accept on.
     fn listeners(&self) -> std::io::Result<(TcpListener, UnixListener)> {
         let admin = TcpListener::from_std(self.admin.try_clone()?.into())?;
@@ -363,7 +397,12 @@ impl Daemon {
         loop {
             tokio::select! {
                 signal = signals.next() => match signal {
-                    Signal::Reload => self.site.reload().await,
+                    Signal::Reload => {
+                        let since_boot = self.house.clock.since_boot().as_micros();
+                        notify::tell(&format!("RELOADING=1\nMONOTONIC_USEC={since_boot}"));
+                        let said = self.site.reload().await;
+                        notify::tell(&format!("READY=1\nSTATUS={said}"));
+                    }
                     Signal::Stop => break,
                 },
                 Some(wish) = self.house.wished.recv() => {

@@ -18,7 +18,7 @@ use crate::cli::{Exit, Outcome};
 use crate::daemon::Options;
 use crate::handover::inherit::{Named, given_sockets};
 use crate::handover::{Line, Message, Origin, notify};
-use crate::log;
+use crate::{log, watched};
 
 /// How often ended processes are collected.
 const COLLECT_EVERY: Duration = Duration::from_millis(100);
@@ -50,7 +50,13 @@ pub(crate) async fn keep(options: &Options, clock: Clock) -> Outcome {
     let mut signals = prumo_drain::signals();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|error| failed("the keeper cannot collect ended processes", &error.into()))?;
-    let mut keeper = Keeper { held: given_sockets(), ended: BTreeMap::new(), clock };
+    let mut keeper = Keeper {
+        held: given_sockets()?,
+        ended: BTreeMap::new(),
+        beat_every: watched::beat_every(),
+        last_beat: None,
+        clock,
+    };
     let mut ends: Vec<Moment> = Vec::new();
     loop {
         let (mut child, line) = keeper.start(options).await?;
@@ -87,6 +93,9 @@ struct Keeper {
     held: Vec<Named>,
     /// Ended processes that somebody may yet ask about.
     ended: BTreeMap<u32, WaitStatus>,
+    /// How often a service manager wants to hear of us, and when it last has.
+    beat_every: Option<Duration>,
+    last_beat: Option<Moment>,
     clock: Clock,
 }
 
@@ -104,7 +113,7 @@ impl Keeper {
             let (line, theirs) = Line::pair()?;
             let mut arguments = vec!["up".into(), "--inherit".into()];
             arguments.extend(options.arguments.iter().cloned());
-            let child = own::start(&own::program()?, &arguments, theirs, None)?;
+            let child = own::start(&own::program()?, &arguments, theirs, None, false)?;
             Ok::<_, std::io::Error>((line, child.id()))
         };
         let (line, pid) = start().map_err(|error| failed("prumo cannot be started", &error))?;
@@ -131,7 +140,10 @@ impl Keeper {
                     kept.is_asked_to_stop |= signal == Signal::Stop;
                     send(kept.pid, signal);
                 }
-                () = self.clock.sleep(COLLECT_EVERY) => self.collect(),
+                () = self.clock.sleep(COLLECT_EVERY) => {
+                    self.collect();
+                    self.beat();
+                }
             }
         }
         let status = self.await_end(kept.pid).await;
@@ -165,6 +177,16 @@ impl Keeper {
             if self.ended.len() > 4096 {
                 self.ended.pop_first();
             }
+        }
+    }
+
+    /// Says to a service manager, when it asks, that the keeper is well. How prumo is, the keeper judges.
+    fn beat(&mut self) {
+        let Some(every) = self.beat_every else { return };
+        let now = self.clock.now();
+        if self.last_beat.is_none_or(|last| now.since(last) >= every) {
+            notify::tell("WATCHDOG=1");
+            self.last_beat = Some(now);
         }
     }
 

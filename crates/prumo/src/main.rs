@@ -22,6 +22,7 @@ mod site;
 mod state;
 mod trust;
 mod upgrade;
+mod watched;
 mod wire;
 
 #[cfg(feature = "alloc-mimalloc")]

@@ -197,12 +197,17 @@ impl Site {
     }
 
     /// Reads the file again and applies its routes and certificates, as SIGHUP asks. What needs a release waits for a deploy.
-    pub(crate) async fn reload(&self) {
+    pub(crate) async fn reload(&self) -> String {
+        let file = self.parts.file.shown();
         match self.apply_routes().await {
-            Ok(()) => tracing::info!(file = self.parts.file.shown(), "routes applied"),
+            Ok(()) => {
+                tracing::info!(file, "routes applied");
+                format!("routes of {file} applied")
+            }
             Err(refusal) => {
                 let why = first_line(&refusal);
-                tracing::warn!(file = self.parts.file.shown(), why, "routes not applied: what runs stays as it is");
+                tracing::warn!(file, why, "routes not applied: what runs stays as it is");
+                format!("routes of {file} not applied, what runs stays as it is: {why}")
             }
         }
     }

@@ -15,12 +15,14 @@ use std::time::Duration;
 use prumo_api::{Refusal, RefusalKind};
 use prumo_clock::Clock;
 use prumo_drain::{Drain, Signal, Signals};
+use prumo_edge::Edge;
 use prumo_run::driver::own;
+use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
 use tokio::sync::oneshot;
 
 use crate::cli::{Exit, Outcome};
 use crate::daemon::{BACK_STOPS_WITHIN, Daemon, FRONT_STOPS_WITHIN, House, furnish};
-use crate::handover::elders::{Elders, serve_as_elder};
+use crate::handover::elders::{Elders, Parting, serve_as_elder};
 use crate::handover::{Line, Message, Origin, notify};
 use crate::state::State;
 
@@ -45,6 +47,12 @@ pub(crate) struct Wish {
     pub reply: oneshot::Sender<Result<String, Refusal>>,
 }
 
+/// The successor, once it runs the site.
+pub(crate) struct Heir {
+    line: Line,
+    child: Child,
+}
+
 /// A process that is to become the successor.
 struct Successor {
     program: PathBuf,
@@ -59,7 +67,7 @@ impl Daemon {
     pub(crate) async fn hand_over(&mut self, wish: Wish) {
         let Wish { program, within, reply } = wish;
         let outcome = Box::pin(self.try_hand_over(program, within)).await;
-        let told = outcome.map(|(heir, message)| {
+        let told = outcome.map(|(heir, message): (Heir, String)| {
             tracing::info!("{message}");
             self.heir = Some(heir);
             message
@@ -70,7 +78,7 @@ impl Daemon {
         drop(reply.send(told));
     }
 
-    async fn try_hand_over(&mut self, program: Option<PathBuf>, within: Duration) -> Result<(Line, String), Refusal> {
+    async fn try_hand_over(&mut self, program: Option<PathBuf>, within: Duration) -> Result<(Heir, String), Refusal> {
         if self.house.keeper.is_none() && !notify::is_watched() {
             return Err(Refusal::new(
                 RefusalKind::Refused,
@@ -95,10 +103,14 @@ impl Daemon {
             Ok(version) => {
                 let pid = successor.child.id();
                 notify::tell(&format!("MAINPID={pid}\nREADY=1"));
+                if notify::is_watched() {
+                    // What it says itself is heard from now on.
+                    drop(successor.line.send(&Message::Main { pid }).await);
+                }
                 self.house.elders.forget();
                 self.house.keeper = None;
                 let message = format!("prumo {version} (pid {pid}) runs the site now");
-                Ok((successor.line, message))
+                Ok((Heir { line: successor.line, child: successor.child }, message))
             }
             Err(why) => {
                 let refusal = successor.give_up(why).await;
@@ -131,7 +143,7 @@ impl Daemon {
     }
 
     /// Finishes what was begun, now that a successor runs the site.
-    pub(crate) async fn finish(self, heir: Line, signals: &mut Signals) -> Outcome {
+    pub(crate) async fn finish(self, heir: Heir, signals: &mut Signals) -> Outcome {
         let Daemon { site, house, desk, .. } = self;
         let House { edge, front, clock, state, admin, command, .. } = house;
         // The successor holds all of these.
@@ -144,7 +156,7 @@ impl Daemon {
         };
         let hurried = async {
             tokio::select! {
-                () = serve_as_elder(&heir, &edge, &clock) => {}
+                () = heir.leave_or_stay(&edge, &clock) => {}
                 () = async { while signals.next().await != Signal::Stop {} } => {}
             }
             hurry.now();
@@ -160,6 +172,39 @@ impl Daemon {
             tracing::warn!(%report, "not everything ended in time");
         }
         Ok(Exit::Done)
+    }
+}
+
+impl Heir {
+    /// Ends when this elder has to leave before its requests have ended.
+    async fn leave_or_stay(&self, edge: &Edge, clock: &Clock) {
+        let parting = serve_as_elder(&self.line, edge, clock).await;
+        if parting == Parting::Asked || (notify::is_watched() && self.has_crashed(clock).await) {
+            return;
+        }
+        std::future::pending::<()>().await;
+    }
+
+    /// Whether the successor has died. systemd learns that from its parent, which is this process, and not before this
+    /// process has ended: as long as it stays, nobody starts prumo again.
+    async fn has_crashed(&self, clock: &Clock) -> bool {
+        let pid = Pid::from_child(&self.child);
+        for _ in 0..100 {
+            // Without collecting it, so that systemd can.
+            let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+            match waitid(WaitId::Pid(pid), look) {
+                Ok(Some(status)) => {
+                    let crashed = status.exit_status() != Some(0);
+                    if crashed {
+                        tracing::error!("the successor has died; leaving, so that prumo is started again");
+                    }
+                    return crashed;
+                }
+                Ok(None) => clock.sleep(LOOK_EVERY).await,
+                Err(_) => return false,
+            }
+        }
+        false
     }
 }
 
@@ -184,7 +229,7 @@ impl Successor {
             let errors = File::create(&log)?;
             let mut arguments = vec!["up".into(), "--inherit".into()];
             arguments.extend(house.options.arguments.iter().cloned());
-            let child = own::start(program, &arguments, theirs, Some(errors))?;
+            let child = own::start(program, &arguments, theirs, Some(errors), true)?;
             Ok((line, child))
         };
         let (line, child) = start().map_err(|error: io::Error| {

@@ -160,11 +160,9 @@ pub(crate) fn step(step: prumo_run::Step) -> prumo_api::ask::Step {
 
 /// What keeps the edge from opening, for whoever asked.
 pub(crate) fn edge_refusal(error: &prumo_edge::EdgeError) -> Refusal {
-    let kind = if matches!(error, prumo_edge::EdgeError::AddressTaken { .. }) {
-        RefusalKind::Refused
-    } else {
-        RefusalKind::Failed
-    };
+    use prumo_edge::EdgeError::{AddressTaken, NotWanted};
+    let is_refused = matches!(error, AddressTaken { .. } | NotWanted { .. });
+    let kind = if is_refused { RefusalKind::Refused } else { RefusalKind::Failed };
     Refusal::new(kind, error.to_string()).hint(error.hint())
 }
 

@@ -81,6 +81,15 @@ impl Clock {
         }
     }
 
+    /// How long this machine has been up, not counting sleep: `CLOCK_MONOTONIC`, for those who compare it with their own
+    /// reading, as systemd does. A simulation counts from its origin.
+    pub fn since_boot(&self) -> Duration {
+        match &self.source {
+            Source::System => moment::since_boot(),
+            Source::Simulated(world) => world.now().since(Moment::from_nanos(0)),
+        }
+    }
+
     /// Completes when `duration` has passed, counted from this call.
     pub fn sleep(&self, duration: Duration) -> Sleep {
         self.sleep_until(self.now() + duration)

@@ -60,6 +60,13 @@ impl Sub<Duration> for Moment {
     }
 }
 
+/// What the kernel's monotonic clock says.
+pub(crate) fn since_boot() -> Duration {
+    let read = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    let (seconds, nanos) = (u64::try_from(read.tv_sec).unwrap_or(0), u32::try_from(read.tv_nsec).unwrap_or(0));
+    Duration::new(seconds, nanos)
+}
+
 fn nanos_of(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

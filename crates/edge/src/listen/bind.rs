@@ -110,16 +110,18 @@ struct Wishes<'a> {
 impl Wishes<'_> {
     fn network(&self, scheme: Scheme, port: Port, usual: u16) -> Result<Vec<Group>, EdgeError> {
         // 80 → 8080, 443 → 8443.
+        let given: Vec<&Group> = self.handed.iter().filter(|group| group.given && group.scheme == scheme).collect();
+        let on_network = || given.iter().filter(|group| group.place.address().is_some());
         let (ports, is_certain) = match port {
-            Port::Off => return Ok(Vec::new()),
+            // Nobody would accept who connects there.
+            Port::Off => match on_network().find_map(|group| group.place.address()) {
+                Some(address) => return Err(EdgeError::NotWanted { address, scheme }),
+                None => return Ok(Vec::new()),
+            },
+            _ if !given.is_empty() => return on_network().map(|group| group.again()).collect(),
             Port::Number(number) => (vec![number], true),
             Port::Auto => (vec![usual, usual + 8000], false),
         };
-        let given = self.handed.iter().filter(|group| group.given && group.scheme == scheme);
-        let given: Vec<Group> = given.map(|group| group.again()).collect::<Result<_, _>>()?;
-        if !given.is_empty() {
-            return Ok(given);
-        }
         // What is there already says which port it is.
         let held = self.handed.iter().filter(|group| group.scheme == scheme).find_map(|group| group.place.address());
         let held = held.map(|address| address.port()).filter(|held| ports == [0] || ports.contains(held));
@@ -170,7 +172,11 @@ impl Wishes<'_> {
             return given.again().map(Some);
         }
         let Some(wanted) = &self.settings.socket else { return Ok(None) };
-        match handed.iter().find(|group| group.place == Place::Path(wanted.path.clone())) {
+        // A path that has been removed since leads nowhere, whoever listens.
+        let leads_there =
+            |path: &Path| std::fs::symlink_metadata(path).is_ok_and(|found| found.file_type().is_socket());
+        let known = handed.iter().find(|group| group.place == Place::Path(wanted.path.clone()));
+        match known.filter(|_| leads_there(&wanted.path)) {
             Some(group) => group.again().map(Some),
             None => bind_path(wanted).map(Some),
         }

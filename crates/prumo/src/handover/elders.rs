@@ -36,6 +36,8 @@ struct Shared {
     clock: Clock,
     known: Mutex<Vec<Arc<Elder>>>,
     said: watch::Sender<Said>,
+    /// Whether a predecessor has told the service manager that this is the main process now.
+    is_our_turn: watch::Sender<bool>,
 }
 
 /// What elders are told.
@@ -55,7 +57,12 @@ impl Elders {
     /// The elders at the other ends of these lines.
     pub(crate) fn new(lines: Vec<Line>, clock: Clock) -> Elders {
         let known = lines.into_iter().map(|line| Elder::at(Arc::new(line))).collect();
-        let shared = Shared { clock, known: Mutex::new(known), said: watch::Sender::new(Said::default()) };
+        let shared = Shared {
+            clock,
+            known: Mutex::new(known),
+            said: watch::Sender::new(Said::default()),
+            is_our_turn: watch::Sender::new(false),
+        };
         Elders { shared: Arc::new(shared) }
     }
 
@@ -128,6 +135,12 @@ impl Elders {
         }
     }
 
+    /// Waits until a service manager listens to this process and no longer to the one before.
+    pub(crate) async fn turn(&self) {
+        // The sender lives as long as we do.
+        drop(self.shared.is_our_turn.subscribe().wait_for(|is_ours| *is_ours).await);
+    }
+
     /// Ends when the elder has gone.
     async fn converse(&self, elder: &Elder) {
         let mut said = self.shared.said.subscribe();
@@ -148,6 +161,7 @@ impl Elders {
             };
             match heard {
                 Ok(Some((Message::Flight(flight), _))) => *elder.flight() = flight,
+                Ok(Some((Message::Main { .. }, _))) => drop(self.shared.is_our_turn.send_replace(true)),
                 Ok(Some(_)) => {}
                 Ok(None) => return,
                 Err(error) => return tracing::warn!(%error, "a predecessor cannot be understood any more"),
@@ -182,9 +196,17 @@ impl Elder {
     }
 }
 
-/// Serves as an elder: takes the successor's upstreams and says what it is busy with. Ends when it was told to leave and
-/// has had time for it. Never ends when the successor has gone: the requests in flight still have their replicas.
-pub(crate) async fn serve_as_elder(line: &Line, edge: &Edge, clock: &Clock) {
+/// Why an elder has nobody to talk to any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Parting {
+    /// It was told to leave, and has had time for it.
+    Asked,
+    /// The successor has gone. The requests in flight still have their replicas.
+    Alone,
+}
+
+/// Serves as an elder: takes the successor's upstreams and says what it is busy with.
+pub(crate) async fn serve_as_elder(line: &Line, edge: &Edge, clock: &Clock) -> Parting {
     let mut leave_at: Option<Moment> = None;
     let mut coming: (u32, u64, Upstreams) = Default::default();
     let mut taken: Option<((u32, u64), u64)> = None;
@@ -207,11 +229,11 @@ pub(crate) async fn serve_as_elder(line: &Line, edge: &Edge, clock: &Clock) {
                     leave_at.get_or_insert(clock.now() + LEAVE_WITHIN);
                 }
                 Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return std::future::pending().await,
+                Ok(None) | Err(_) => return Parting::Alone,
             },
         }
         if leave_at.is_some_and(|at| clock.now() >= at) {
-            return;
+            return Parting::Asked;
         }
         let settled = taken.filter(|(_, own)| edge.settled(*own)).map(|(theirs, _)| theirs);
         let busy = edge.busy().into_iter().map(|(id, count)| (id, (count.requests, count.tunnels)));

@@ -1,9 +1,10 @@
 //! What a process is given when it starts: by a keeper or a predecessor over the line at its standard input, or by
 //! systemd as numbered descriptors.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
-use std::net::TcpListener;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd, RawFd};
 use std::time::Duration;
 
@@ -11,8 +12,10 @@ use prumo_api::{Refusal, RefusalKind};
 use prumo_clock::Clock;
 use prumo_edge::{ListeningSocket, Scheme};
 use prumo_run::driver::own::adopt_descriptor;
+use rustix::net::{SocketType, getsockname, sockopt};
 
 use super::{Line, Message, Name, Origin};
+use crate::watched::{KEPT, kept_as, kept_name};
 
 /// How long whoever started us may take to hand everything over.
 const RECEIVED_WITHIN: Duration = Duration::from_secs(10);
@@ -78,9 +81,14 @@ impl Inheritance {
         }
     }
 
-    /// Takes the sockets that systemd opened for us, if it did.
-    pub(crate) fn from_service_manager() -> Inheritance {
-        Inheritance { sockets: given_sockets(), ..Inheritance::default() }
+    /// Takes the sockets that systemd opened for us or kept for us, if it did.
+    pub(crate) fn from_service_manager() -> Result<Inheritance, Refusal> {
+        Ok(Inheritance { sockets: given_sockets()?, ..Inheritance::default() })
+    }
+
+    /// The names under which systemd may keep what is here.
+    pub(crate) fn kept_names(&self) -> BTreeSet<String> {
+        self.sockets.iter().filter_map(kept_name).collect()
     }
 
     /// The sockets of the edge.
@@ -108,21 +116,48 @@ fn line_at_input() -> io::Result<Line> {
 }
 
 /// `sd_listen_fds(3)`: descriptors from 3 on, when they are meant for this process.
-pub(crate) fn given_sockets() -> Vec<Named> {
+///
+/// # Errors
+/// When one is of no use to prumo. Whoever connects to it would wait for ever, so a person is told at once.
+pub(crate) fn given_sockets() -> Result<Vec<Named>, Refusal> {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let names = variable("LISTEN_FDNAMES");
     let count = count_given(&variable("LISTEN_PID"), &variable("LISTEN_FDS"), std::process::id());
     let mut names = names.split(':');
-    let mut given = Vec::new();
+    let mut given: Vec<Named> = Vec::new();
     for number in 0..count {
         let name = names.next().unwrap_or_default();
         let raw = FIRST + RawFd::try_from(number).expect("at most some dozens");
-        match adopt_descriptor(raw) {
-            Ok(descriptor) => given.push(Named { name: name_of(name, &descriptor), given: true, descriptor }),
-            Err(error) => tracing::warn!(descriptor = raw, %error, "systemd passed a descriptor that cannot be used"),
+        let descriptor = match adopt_descriptor(raw) {
+            Ok(descriptor) => descriptor,
+            Err(error) => {
+                tracing::warn!(descriptor = raw, %error, "systemd passed a descriptor that cannot be used");
+                continue;
+            }
+        };
+        if name.starts_with(KEPT) {
+            // Kept for us by a former prumo, which may have been another version: what we do not know is closed.
+            given.extend(kept_as(name).map(|name| Named { name, given: false, descriptor }));
+            continue;
         }
+        let known = look(&descriptor).and_then(|at| name_of(name, &at));
+        let known = known.map_err(|why| misfit(number, name, &why))?;
+        if known == Name::Admin && given.iter().any(|other| other.given && other.name == Name::Admin) {
+            return Err(misfit(number, name, "there is one for the admin listener already"));
+        }
+        given.push(Named { name: known, given: true, descriptor });
     }
-    given
+    Ok(given)
+}
+
+fn misfit(number: usize, name: &str, why: &str) -> Refusal {
+    let called = if name.is_empty() { String::new() } else { format!(", called `{name}`") };
+    let number = number + 1;
+    Refusal::new(
+        RefusalKind::Refused,
+        format!("systemd passed a socket that prumo cannot serve (number {number}{called}): {why}"),
+    )
+    .hint("correct its socket unit: `ListenStream=` with an address, and `FileDescriptorName=` http, https or admin")
 }
 
 fn count_given(pid: &str, count: &str, own: u32) -> usize {
@@ -130,18 +165,47 @@ fn count_given(pid: &str, count: &str, own: u32) -> usize {
     count.parse::<usize>().ok().filter(|_| is_ours).unwrap_or(0).min(GIVEN_MAX)
 }
 
-/// By the unit's `FileDescriptorName=`, else by the port.
-fn name_of(name: &str, descriptor: &OwnedFd) -> Name {
-    match name {
-        "http" => return Name::Http,
-        "https" => return Name::Https,
-        "admin" => return Name::Admin,
-        _ => {}
+/// Where a socket listens.
+#[derive(Clone, Copy, Debug)]
+enum At {
+    Network(SocketAddr),
+    Path,
+}
+
+/// Where it listens, or why it does not.
+fn look(descriptor: &OwnedFd) -> Result<At, String> {
+    let is_stream = sockopt::socket_type(descriptor).map_err(|_| "it is no socket".to_owned())? == SocketType::STREAM;
+    if !is_stream {
+        return Err("it is not a stream socket".to_owned());
     }
-    let port = descriptor.try_clone().ok().and_then(|copy| TcpListener::from(copy).local_addr().ok());
-    match port.map(|address| address.port()) {
-        Some(443 | 8443) => Name::Https,
-        Some(7700) => Name::Admin,
+    if !sockopt::socket_acceptconn(descriptor).unwrap_or(false) {
+        return Err("it does not listen (`Accept=yes` is not for prumo)".to_owned());
+    }
+    let address = getsockname(descriptor).map_err(|error| error.to_string())?;
+    Ok(SocketAddr::try_from(address).map_or(At::Path, At::Network))
+}
+
+/// By the unit's `FileDescriptorName=`, else by the port. systemd calls a socket as its unit when that says nothing.
+fn name_of(name: &str, at: &At) -> Result<Name, String> {
+    let name = match (name, at) {
+        ("http", _) => Name::Http,
+        ("https", _) => Name::Https,
+        ("admin", _) => Name::Admin,
+        ("" | "unknown", _) => by_port(at),
+        (unit, _) if unit.ends_with(".socket") => by_port(at),
+        _ => return Err("this is no name for a socket of prumo".to_owned()),
+    };
+    match (name, at) {
+        (Name::Https, At::Path) => Err("HTTPS is served on the network only, and it is a Unix socket".to_owned()),
+        (Name::Admin, At::Path) => Err("the admin listener is on the network, and it is a Unix socket".to_owned()),
+        _ => Ok(name),
+    }
+}
+
+fn by_port(at: &At) -> Name {
+    match at {
+        At::Network(address) if matches!(address.port(), 443 | 8443) => Name::Https,
+        At::Network(address) if address.port() == 7700 => Name::Admin,
         _ => Name::Http,
     }
 }
@@ -163,12 +227,38 @@ mod tests {
         check("42", "100000", GIVEN_MAX);
     }
 
-    /// Goal: a socket is known by the name that its unit gives it, else by its port.
+    /// Goal: a socket is known by the name that its unit gives it, else by its port; a name that is not ours, which may be
+    /// a slip of the pen, is refused, and so is what cannot be served.
     #[test]
     fn sockets_have_names() {
-        let free: OwnedFd = TcpListener::bind("127.0.0.1:0").unwrap().into();
-        assert_eq!(name_of("https", &free), Name::Https);
-        assert_eq!(name_of("admin", &free), Name::Admin);
-        assert_eq!(name_of("prumo.socket", &free), Name::Http);
+        let at = |port| At::Network(SocketAddr::from(([127, 0, 0, 1], port)));
+        let check = |name: &str, at: At, expected: Option<Name>| {
+            assert_eq!(name_of(name, &at).ok(), expected, "{name} {at:?}");
+        };
+        check("https", at(80), Some(Name::Https));
+        check("admin", at(80), Some(Name::Admin));
+        check("http", at(443), Some(Name::Http));
+        check("", at(443), Some(Name::Https));
+        check("unknown", at(8443), Some(Name::Https));
+        check("prumo.socket", at(7700), Some(Name::Admin));
+        check("prumo.socket", at(81), Some(Name::Http));
+        check("htps", at(443), None);
+        check("http", At::Path, Some(Name::Http));
+        check("web.socket", At::Path, Some(Name::Http));
+        check("https", At::Path, None);
+        check("admin", At::Path, None);
+    }
+
+    /// Goal: only a stream socket that listens is taken.
+    #[test]
+    fn only_listening_streams_are_taken() {
+        let check = |descriptor: OwnedFd, expected: Option<&str>| {
+            assert_eq!(look(&descriptor).err().as_deref(), expected);
+        };
+        check(std::net::TcpListener::bind("127.0.0.1:0").unwrap().into(), None);
+        check(std::net::UdpSocket::bind("127.0.0.1:0").unwrap().into(), Some("it is not a stream socket"));
+        check(File::open("/dev/null").unwrap().into(), Some("it is no socket"));
+        let (one, _other) = std::os::unix::net::UnixStream::pair().unwrap();
+        check(one.into(), Some("it does not listen (`Accept=yes` is not for prumo)"));
     }
 }

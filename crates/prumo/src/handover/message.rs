@@ -63,7 +63,7 @@ pub(crate) enum Message {
     Flight(Flight),
     /// An elder is to end soon.
     Leave,
-    /// To the keeper: this process is the one to watch.
+    /// To the keeper: this process is the one to watch. To the successor: the service manager watches it now.
     Main {
         /// Its process id.
         pid: u32,

@@ -23,16 +23,27 @@ pub fn program() -> io::Result<PathBuf> {
 }
 
 /// Starts a prumo with a line to us as its standard input. It leads a process group of its own, so that Ctrl-C on the
-/// terminal reaches it once, through whoever started it.
+/// terminal reaches it once, through whoever started it. `is_watched` says whether it speaks to our service manager.
 ///
 /// # Errors
 /// When the program cannot be started.
 #[expect(clippy::disallowed_methods, reason = "this is the room that starts processes")]
-pub fn start(program: &Path, arguments: &[OsString], line: OwnedFd, errors: Option<File>) -> io::Result<Child> {
+pub fn start(
+    program: &Path,
+    arguments: &[OsString],
+    line: OwnedFd,
+    errors: Option<File>,
+    is_watched: bool,
+) -> io::Result<Child> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::from(line)).process_group(0);
     // They are meant for one process, which is not this child.
     command.env_remove("LISTEN_PID").env_remove("LISTEN_FDS").env_remove("LISTEN_FDNAMES");
+    // Without a name it is for whoever is the main process.
+    command.env_remove("WATCHDOG_PID");
+    if !is_watched {
+        command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC");
+    }
     if let Some(errors) = errors {
         command.stderr(errors);
     }

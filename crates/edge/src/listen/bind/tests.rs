@@ -75,6 +75,39 @@ fn given_sockets_stand_in() {
     assert_eq!(again.bound().http, [address]);
 }
 
+/// Goal: a socket that was given for what is off is told; a Unix socket that was given stands in for the port, once.
+#[test]
+fn given_sockets_are_served_or_told() {
+    let given = |scheme, descriptor| ListeningSocket { scheme, given: true, descriptor };
+    let listen = || OwnedFd::from(std::net::TcpListener::bind("127.0.0.3:0").unwrap());
+    let off = settings(|settings| settings.http = Port::Off);
+    for scheme in [Scheme::Http, Scheme::Https] {
+        let refused = open(&off, vec![given(scheme, listen())], 1).map(|_| ()).unwrap_err();
+        assert!(matches!(refused, EdgeError::NotWanted { scheme: told, .. } if told == scheme), "{refused}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("given.sock");
+    let unix = || OwnedFd::from(std::os::unix::net::UnixListener::bind(&path).unwrap());
+    let listeners = open(&settings(|_| {}), vec![given(Scheme::Http, unix())], 2).unwrap();
+    assert_eq!((listeners.bound().http.len(), listeners.bound().socket.as_deref()), (0, Some(path.as_path())));
+    assert_eq!(hands(listeners, 2), [1, 1]);
+}
+
+/// Goal: a handed Unix socket whose path was removed is bound anew: nobody could reach it.
+#[test]
+fn an_unreachable_socket_is_bound_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("edge.sock");
+    let unix = UnixSocket { path: path.clone(), mode: 0o640, owner: None, group: None };
+    let with_socket = settings(|settings| (settings.http, settings.socket) = (Port::Off, Some(unix)));
+    let first = open(&with_socket, Vec::new(), 1).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let second = open(&with_socket, first.duplicate().unwrap(), 1).unwrap();
+    drop(first);
+    assert!(std::os::unix::net::UnixStream::connect(&path).is_ok());
+    drop(second);
+}
+
 /// Goal: a socket that a dead process left is replaced; one that lives, and a file, are not touched.
 #[test]
 fn only_a_stale_socket_is_replaced() {
