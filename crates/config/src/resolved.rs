@@ -367,6 +367,8 @@ pub struct Forward {
     pub hedge: Option<Hedge>,
     /// How long the service may take until it begins to answer.
     pub timeout: Duration,
+    /// How long it may say nothing within an answer that has no length.
+    pub idle_timeout: Duration,
 }
 
 /// A service and its share of a route's requests.
@@ -625,6 +627,7 @@ impl Route {
                     retry: table.retry,
                     hedge: table.hedge,
                     timeout: table.timeout,
+                    idle_timeout: table.idle_timeout,
                 }),
             },
             allow: table.allow,

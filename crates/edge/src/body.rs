@@ -41,6 +41,7 @@ impl Body {
 pub(crate) enum BodyCut {
     Upstream,
     Stalled,
+    Idle,
     TooLarge,
     Client,
     File,
@@ -52,6 +53,7 @@ impl BodyCut {
         match self {
             BodyCut::Upstream => "upstream",
             BodyCut::Stalled => "stalled",
+            BodyCut::Idle => "idle",
             BodyCut::TooLarge => "too_large",
             BodyCut::Client => "client",
             BodyCut::File => "file",
@@ -64,6 +66,7 @@ impl fmt::Display for BodyCut {
         formatter.write_str(match self {
             BodyCut::Upstream => "the upstream ended its answer early",
             BodyCut::Stalled => "the body made no progress for too long",
+            BodyCut::Idle => "the upstream said nothing more for too long",
             BodyCut::TooLarge => "the request body is larger than the route accepts",
             BodyCut::Client => "the client ended its request early",
             BodyCut::File => "the file changed or could not be read to its end",
@@ -76,7 +79,7 @@ impl BodyCut {
     pub(crate) fn reason(self) -> h2::Reason {
         match self {
             BodyCut::TooLarge | BodyCut::Client => h2::Reason::CANCEL,
-            BodyCut::Upstream | BodyCut::Stalled | BodyCut::File => h2::Reason::INTERNAL_ERROR,
+            BodyCut::Upstream | BodyCut::Stalled | BodyCut::Idle | BodyCut::File => h2::Reason::INTERNAL_ERROR,
         }
     }
 }
@@ -89,7 +92,7 @@ impl std::error::Error for BodyCut {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             BodyCut::TooLarge | BodyCut::Client => Some(&*CANCEL),
-            BodyCut::Upstream | BodyCut::Stalled | BodyCut::File => None,
+            BodyCut::Upstream | BodyCut::Stalled | BodyCut::Idle | BodyCut::File => None,
         }
     }
 }
@@ -141,15 +144,18 @@ pub(crate) struct Passage {
 }
 
 impl Passage {
-    /// Turns an upstream's response into the client's.
+    /// Turns an upstream's response into the client's. `idle` is how long the upstream may be silent within it.
     pub(crate) fn wrap(
         response: Response<Incoming>,
         link: Box<Link>,
         seat: Seat,
         record: Record,
         pace: Rc<Pace>,
+        idle: Duration,
     ) -> Response<Body> {
-        pace.enter(Phase::Download);
+        use http_body::Body as _;
+        let has_length = response.body().size_hint().exact().is_some();
+        pace.pass_on((!has_length).then_some(idle));
         response.map(|incoming| {
             let passage = Passage { incoming, has_ended: false, cut: None, link: Some(link), seat, record, pace };
             Body::Upstream(Box::new(passage))
@@ -171,7 +177,7 @@ impl Passage {
         };
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
-                self.pace.deadline.progress();
+                self.pace.offer();
                 self.record.send(frame.data_ref().map_or(0, |bytes| bytes.len() as u64));
                 // hyper does not ask for what comes after trailers: nothing does.
                 self.has_ended |= frame.is_trailers();
@@ -185,8 +191,10 @@ impl Passage {
                 self.has_ended = true;
                 Poll::Ready(None)
             }
-            Poll::Pending if self.pace.is_expired() => self.cut(BodyCut::Stalled, cx),
-            Poll::Pending => Poll::Pending,
+            Poll::Pending => {
+                self.pace.await_upstream();
+                if self.pace.is_expired() { self.cut(self.pace.why_cut(), cx) } else { Poll::Pending }
+            }
         }
     }
 
@@ -207,7 +215,7 @@ impl Drop for Passage {
                 self.seat.give_back(link);
             }
         } else if !self.record.is_cut() {
-            self.record.cut(BodyCut::Client);
+            self.record.cut(if self.pace.is_expired() { self.pace.why_cut() } else { BodyCut::Client });
         }
         self.pace.enter(Phase::Waiting);
     }

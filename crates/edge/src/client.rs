@@ -2,13 +2,16 @@
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
 use http::header::HeaderValue;
 
+use crate::body::BodyCut;
 use crate::deadline::{Deadline, Deadlines};
 use crate::forwarded::PeerFacts;
+use crate::held::{self, Ends};
 use crate::serve::OnlyTunnels;
 use crate::settings::Settings;
 use crate::tls::Introduction;
@@ -146,8 +149,9 @@ impl Client {
         self.is_silent.get()
     }
 
-    /// Bytes went to the client.
-    pub(crate) fn wrote(&self) {
+    /// So many bytes went to the client, or to where they wait for its socket.
+    pub(crate) fn wrote(&self, bytes: usize) {
+        self.pace.given.set(self.pace.given.get() + bytes as u64);
         if matches!(self.pace.phase.get(), Phase::Waiting | Phase::Download) {
             self.pace.deadline.progress();
         }
@@ -160,6 +164,16 @@ impl Client {
 
     pub(crate) fn has_unsafe_head(&self) -> bool {
         self.has_unsafe_head.get()
+    }
+
+    /// Whether its socket takes no more. Who it is, the kernel is asked only once, and only for a client that was slow.
+    pub(crate) fn is_blocked(&self, stream: &impl AsFd, is_blocked: bool) {
+        if is_blocked && self.pace.phase() == Phase::Download {
+            self.pace.ends.get_or_init(|| Ends::of(stream));
+            self.pace.deadline.is_blocked(true);
+        } else {
+            self.pace.deadline.is_blocked(false);
+        }
     }
 }
 
@@ -195,6 +209,18 @@ pub(crate) struct Pace {
     header_timeout: Duration,
     idle_timeout: Duration,
     body_timeout: Duration,
+    body_rate_min: u64,
+    /// The upstream may be silent for longer than a body may stand still.
+    may_be_idle: Cell<bool>,
+    /// Bytes that were written to the client's connection, ever, and how many of them it had taken when it was judged last.
+    given: Cell<u64>,
+    taken: Cell<u64>,
+    /// Pieces of a body that were given out, for want of anything better to count.
+    pieces: Cell<u64>,
+    /// For the kernel, of a client whose socket was full once.
+    ends: OnceCell<Option<Ends>>,
+    /// The client takes too little.
+    is_condemned: Cell<bool>,
 }
 
 impl Pace {
@@ -205,6 +231,13 @@ impl Pace {
             header_timeout: settings.header_timeout,
             idle_timeout: settings.idle_timeout,
             body_timeout: settings.body_timeout,
+            body_rate_min: settings.body_rate_min,
+            may_be_idle: Cell::new(false),
+            given: Cell::new(0),
+            taken: Cell::new(0),
+            pieces: Cell::new(0),
+            ends: OnceCell::new(),
+            is_condemned: Cell::new(false),
         };
         // A new connection is not given the long patience of one that has already sent a request.
         pace.deadline.arm(settings.header_timeout);
@@ -222,6 +255,7 @@ impl Pace {
     /// Enters a phase with its own limit. `Upstream` has none until [`Pace::await_answer`].
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.set(phase);
+        self.may_be_idle.set(false);
         match phase {
             Phase::Waiting => self.deadline.arm(self.idle_timeout),
             Phase::Head => self.deadline.arm(self.header_timeout),
@@ -236,7 +270,64 @@ impl Pace {
         self.deadline.arm(timeout);
     }
 
+    /// An answer has begun. `idle` is how long the upstream may be silent when it has promised no length; who has promised
+    /// one has more to say until it is reached, and only stands still.
+    pub(crate) fn pass_on(&self, idle: Option<Duration>) {
+        self.enter(Phase::Download);
+        if let Some(idle) = idle {
+            self.may_be_idle.set(true);
+            self.deadline.arm(idle);
+        }
+    }
+
+    /// A piece of an answer is given out: until the next one is asked for, the client keeps us waiting.
+    pub(crate) fn offer(&self) {
+        self.pieces.set(self.pieces.get() + 1);
+        self.deadline.progress();
+        self.deadline.is_offered(true);
+    }
+
+    /// All that the upstream has said was taken, as far as can be seen from here.
+    pub(crate) fn await_upstream(&self) {
+        self.deadline.is_offered(false);
+    }
+
+    /// Whether it has taken too long, or the client takes too little of its answer.
     pub(crate) fn is_expired(&self) -> bool {
-        self.deadline.is_expired()
+        self.deadline.is_expired() || self.is_condemned.get() || self.judge()
+    }
+
+    /// True when the client takes too little: less than the least rate since it was judged last, or nothing at all.
+    fn judge(&self) -> bool {
+        let Some(waited) = self.deadline.debt_is_due() else { return false };
+        let held = self.ends.get().and_then(|ends| held::bytes(ends.as_ref()?));
+        self.judge_by(held, waited)
+    }
+
+    fn judge_by(&self, held: Option<u64>, waited: Duration) -> bool {
+        let (taken, least) = match held {
+            Some(held) => (self.given.get().saturating_sub(held), taken_least(self.body_rate_min, waited)),
+            // Nobody tells what was taken, so anything that moved is enough.
+            None => (self.given.get() + self.pieces.get(), 1),
+        };
+        let is_enough = taken.saturating_sub(self.taken.replace(taken)) >= least;
+        if is_enough {
+            self.deadline.forgive();
+        }
+        self.is_condemned.set(!is_enough);
+        !is_enough
+    }
+
+    /// Why an answer that took too long is cut.
+    pub(crate) fn why_cut(&self) -> BodyCut {
+        if self.may_be_idle.get() && !self.is_condemned.get() { BodyCut::Idle } else { BodyCut::Stalled }
     }
 }
+
+/// What a client must take of an answer in the time that it keeps us waiting. Without a rate, something.
+fn taken_least(rate_min: u64, waited: Duration) -> u64 {
+    u64::try_from(u128::from(rate_min) * waited.as_millis() / 1000).unwrap_or(u64::MAX).max(1)
+}
+
+#[cfg(test)]
+mod tests;

@@ -197,7 +197,7 @@ impl Core {
         mailbox: Option<Mailbox>,
         readers: Readers,
     ) -> Core {
-        let deadlines = Rc::new(Deadlines::new(shared.settings.body_rate_min));
+        let deadlines = Rc::new(Deadlines::new(shared.settings.body_rate_min, shared.settings.body_timeout));
         let protocols = serve::Protocols::new(&shared.settings);
         let log = mailbox.zip(shared.settings.access_log.as_ref()).map(|(mailbox, log)| Lines::new(mailbox, log));
         let view = View::new(Shelf::new(shared.cores.len(), readers));

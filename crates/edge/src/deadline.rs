@@ -61,7 +61,52 @@ struct State {
     limit: Cell<Option<Duration>>,
     since: Cell<Option<Moment>>,
     expired: Cell<bool>,
+    debt: Debt,
     waker: RefCell<Option<Waker>>,
+}
+
+/// What lies ready for a client that does not take it.
+#[derive(Default)]
+struct Debt {
+    /// Its socket takes no more.
+    by_socket: Cell<bool>,
+    /// A piece of a body was given out, and nobody has asked for the next one yet.
+    by_piece: Cell<bool>,
+    /// How long the client has kept us waiting since it was judged last.
+    waited: Cell<Duration>,
+    /// It has been long enough to judge it.
+    is_due: Cell<bool>,
+}
+
+impl Debt {
+    fn is_open(&self) -> bool {
+        self.by_socket.get() || self.by_piece.get()
+    }
+
+    fn wait(&self, more: Duration, limit: Duration) -> bool {
+        self.waited.set(self.waited.get() + more.min(LATE));
+        let is_due = self.waited.get() >= limit && !self.is_due.get();
+        self.is_due.set(self.is_due.get() || is_due);
+        is_due
+    }
+
+    fn set(&self, cell: &Cell<bool>, is_open: bool) {
+        cell.set(is_open);
+        if !self.is_open() {
+            self.is_due.set(false);
+        }
+    }
+
+    fn forget(&self) {
+        self.by_socket.set(false);
+        self.by_piece.set(false);
+        self.forgive();
+    }
+
+    fn forgive(&self) {
+        self.waited.set(Duration::ZERO);
+        self.is_due.set(false);
+    }
 }
 
 impl Deadline {
@@ -72,6 +117,36 @@ impl Deadline {
         self.state.expired.set(false);
         self.state.awaits_body.set(false);
         self.state.trickle.take();
+        self.state.debt.forget();
+    }
+
+    /// The client's socket takes no more of an answer, or takes it again. What is waited for meanwhile is the client, and
+    /// the limit that was armed does not count.
+    pub(crate) fn is_blocked(&self, is_blocked: bool) {
+        self.owe(&self.state.debt.by_socket, is_blocked);
+    }
+
+    /// A piece of an answer was given out, or the next one was asked for.
+    pub(crate) fn is_offered(&self, is_offered: bool) {
+        self.owe(&self.state.debt.by_piece, is_offered);
+    }
+
+    fn owe(&self, cell: &Cell<bool>, is_open: bool) {
+        if cell.get() != is_open {
+            self.state.debt.set(cell, is_open);
+            self.state.since.set(None);
+        }
+    }
+
+    /// How long the client has kept us waiting, when it is time to judge it.
+    pub(crate) fn debt_is_due(&self) -> Option<Duration> {
+        let debt = &self.state.debt;
+        (debt.is_due.get() && debt.is_open()).then(|| debt.waited.get())
+    }
+
+    /// The client takes enough: from now on it is waited for anew.
+    pub(crate) fn forgive(&self) {
+        self.state.debt.forgive();
     }
 
     /// Bytes of a body came; whoever takes them says when he waits for more.
@@ -95,6 +170,7 @@ impl Deadline {
         self.state.limit.set(None);
         self.state.expired.set(false);
         self.state.awaits_body.set(false);
+        self.state.debt.forget();
     }
 
     pub(crate) fn is_expired(&self) -> bool {
@@ -123,6 +199,8 @@ pub(crate) struct Deadlines {
     slots: RefCell<Slots>,
     /// Bytes a second that a client must send of a body, on average.
     body_rate_min: u64,
+    /// How long a client may keep us waiting with an answer until it is judged.
+    body_timeout: Duration,
     swept: Cell<Option<Moment>>,
 }
 
@@ -133,8 +211,8 @@ struct Slots {
 }
 
 impl Deadlines {
-    pub(crate) fn new(body_rate_min: u64) -> Deadlines {
-        Deadlines { body_rate_min, ..Deadlines::default() }
+    pub(crate) fn new(body_rate_min: u64, body_timeout: Duration) -> Deadlines {
+        Deadlines { body_rate_min, body_timeout, ..Deadlines::default() }
     }
 
     pub(crate) fn add(self: &Rc<Self>) -> Deadline {
@@ -167,6 +245,12 @@ impl Deadlines {
                         continue;
                     }
                 }
+            }
+            if state.debt.is_open() {
+                if state.debt.wait(since_last, self.body_timeout) {
+                    state.wake();
+                }
+                continue;
             }
             match state.since.get() {
                 None => state.since.set(Some(now)),

@@ -344,7 +344,7 @@ pub(crate) fn knows(route: &Route) -> bool {
         answer_headers: _,
     } = route;
     let Action::Forward(forward) = action else { return false };
-    let Forward { to: _, rewrite, balance, retry: _, hedge, timeout: _ } = forward;
+    let Forward { to: _, rewrite, balance, retry: _, hedge, timeout: _, idle_timeout: _ } = forward;
     let is_free = match balance {
         Balance::Auto | Balance::RoundRobin | Balance::LeastConnections | Balance::PeakEwma => true,
         Balance::Hash(_) | Balance::Sticky(_) => false,

@@ -207,7 +207,7 @@ impl Journey<'_> {
                 if let Some(cookie) = cookie.and_then(|(name, secure)| seat.set_cookie(name, secure)) {
                     response.headers_mut().append(header::SET_COOKIE, cookie);
                 }
-                Ok(Passage::wrap(response, link, seat, record, Rc::clone(self.pace)))
+                Ok(Passage::wrap(response, link, seat, record, Rc::clone(self.pace), self.forward.idle_timeout))
             }
             Err(refusal) => Err((refusal, record)),
         }

@@ -44,6 +44,7 @@ mod files;
 mod forwarded;
 mod framing;
 mod head;
+mod held;
 mod host;
 mod http2;
 mod json;

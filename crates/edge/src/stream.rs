@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -74,8 +75,25 @@ fn keep_alive(stream: &TcpStream) {
     }
 }
 
+macro_rules! socket {
+    (Tls, $stream:expr) => {
+        $stream.get_ref().0.as_fd()
+    };
+    ($kind:ident, $stream:expr) => {
+        $stream.as_fd()
+    };
+}
+
 macro_rules! either_stream {
     ($name:ident { $($kind:ident),+ }) => {
+        impl AsFd for $name {
+            fn as_fd(&self) -> BorrowedFd<'_> {
+                match self {
+                    $($name::$kind(stream) => socket!($kind, stream),)+
+                }
+            }
+        }
+
         impl AsyncRead for $name {
             fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
                 match self.get_mut() {
@@ -188,7 +206,7 @@ pub(crate) struct Io<S> {
     core: Option<Rc<Core>>,
 }
 
-impl<S> Io<S> {
+impl<S: AsFd> Io<S> {
     pub(crate) fn upstream(stream: S, scratch: Scratch) -> Io<S> {
         Io { stream, first: Bytes::new(), gate: None, scratch, client: None, core: None }
     }
@@ -213,8 +231,10 @@ impl<S> Io<S> {
     }
 
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        if let (Some(client), Poll::Ready(Ok(1..))) = (&self.client, &written) {
-            client.wrote();
+        let Some(client) = &self.client else { return written };
+        client.is_blocked(&self.stream, written.is_pending());
+        if let Poll::Ready(Ok(bytes @ 1..)) = &written {
+            client.wrote(*bytes);
         }
         written
     }
@@ -275,7 +295,7 @@ impl<S: AsyncRead + Unpin> Gated<'_, S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> hyper::rt::Write for Io<S> {
+impl<S: AsyncWrite + AsFd + Unpin> hyper::rt::Write for Io<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         if let Some(refusal) = this.refusal_of_hyper(bytes) {
@@ -314,12 +334,15 @@ impl<S: AsyncWrite + Unpin> hyper::rt::Write for Io<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // hyper calls this when its own buffer is empty.
-        if this.client.as_ref().is_some_and(|client| client.flushed()) && this.gate.as_ref().is_some_and(Gate::is_full)
-        {
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        let Some(client) = &this.client else { return flushed };
+        // TLS may hold something that the socket does not take.
+        client.is_blocked(&this.stream, flushed.is_pending());
+        if client.flushed() && this.gate.as_ref().is_some_and(Gate::is_full) {
             // The next request may pass now.
             cx.waker().wake_by_ref();
         }
-        Pin::new(&mut this.stream).poll_flush(cx)
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

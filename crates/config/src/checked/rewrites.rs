@@ -8,7 +8,7 @@ use crate::settings::{Answer, RedirectTable, RouteTable};
 use crate::value::{Part, Template};
 
 /// What only means something when a service is asked.
-const OF_SERVICES: [&str; 6] = ["rewrite", "strip", "balance", "retry", "hedge", "timeout"];
+const OF_SERVICES: [&str; 7] = ["rewrite", "strip", "balance", "retry", "hedge", "timeout", "idle_timeout"];
 
 /// Checks what a route does with its path.
 pub(super) fn check(route: &RouteTable, section: &Section<'_>, reader: &mut Reader<'_>) {

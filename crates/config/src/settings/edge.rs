@@ -73,12 +73,13 @@ table! {
         idle_timeout: Duration = "75s", from "1s" to "1d",
             because "What nginx does; a little longer than the 60s of common load balancers, so that they close first.",
             example "2m";
-        /// How long a body may stand still, in either direction.
+        /// How long a body may stand still, in either direction: a client that sends no more of it or takes no more of it, an
+        /// app that sends no more of an answer whose length it has told.
         body_timeout: Duration = "30s", from "100ms" to "1d",
             because "It is no limit for slow transfers, only for those that have stopped.",
             example "1m";
         /// How many bytes a second a client must send of a request body, on average over 30 seconds in which the app waited for
-        /// it. 0 takes any rate.
+        /// it, and take of an answer, on average over `body_timeout` in which bytes lay ready for it. 0 takes any rate.
         body_rate_min: Size = "100B", from 0 to "1GB",
             because "Ten times slower than the worst phone; who sends a byte now and then holds the app's attention on purpose.",
             example "1KiB";

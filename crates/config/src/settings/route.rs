@@ -77,6 +77,12 @@ table! {
         timeout: Duration = "60s", from "1ms" to "1d",
             because "What nginx does, and what programs behind a proxy are used to. It does not limit the answer itself.",
             example "5s";
+        /// How long the service may say nothing within an answer that has begun without a length: events, gRPC streams,
+        /// pages that are made while they are sent. An answer with a length has more to say until it is reached:
+        /// `edge.body_timeout` counts for it.
+        idle_timeout: Duration = "1h", from "100ms" to "7d",
+            because "A stream of events may be silent for as long as nothing happens; a connection that nobody ends is still ended.",
+            example "5m";
         /// The only addresses from which the route takes requests; from elsewhere they get a 403. Where routes differ in
         /// this, a path that an app could read as that of another route, such as `//admin`, gets a 400.
         allow: Vec<Cidr> = [],

@@ -56,7 +56,7 @@ fn places_are_used_again() {
 /// Sends bursts of `bytes` every `every` for ten minutes to an upstream that takes all of it at once; says after how many
 /// seconds it is cut.
 fn cut_after(bytes: usize, every: Duration, least: u64) -> Option<u64> {
-    let all = Rc::new(Deadlines::new(least));
+    let all = Rc::new(Deadlines::new(least, Duration::from_secs(30)));
     let deadline = all.add();
     deadline.arm(Duration::from_secs(3600));
     let sweeps_a_burst = u64::try_from(every.as_millis()).unwrap() / 50;
@@ -95,7 +95,7 @@ fn only_those_who_trickle_are_cut() {
 /// Goal: time in which the upstream takes nothing, and time in which the machine slept, is not the client's.
 #[test]
 fn only_waiting_for_the_client_counts() {
-    let all = Rc::new(Deadlines::new(100));
+    let all = Rc::new(Deadlines::new(100, Duration::from_secs(30)));
     let deadline = all.add();
     deadline.arm(Duration::from_secs(36_000));
     deadline.moved(1);
@@ -104,4 +104,42 @@ fn only_waiting_for_the_client_counts() {
     deadline.awaits_body();
     all.sweep(at(20_000_000));
     assert!(!deadline.is_expired(), "the machine slept");
+}
+
+/// Goal: while bytes lie ready for a client, it is the client that is waited for; it is judged once in so much waiting, and
+/// what the upstream may take counts only when nothing lies ready.
+#[test]
+fn a_client_that_takes_nothing_is_judged() {
+    let all = Rc::new(Deadlines::new(100, Duration::from_secs(30)));
+    let deadline = all.add();
+    let woken = Arc::new(Counter(AtomicUsize::new(0)));
+    deadline.wakes(&woken.clone().into());
+    deadline.arm(Duration::from_secs(3600));
+    let sweep_seconds = |seconds: std::ops::Range<u64>| {
+        seconds.for_each(|second| (0..20).for_each(|part| all.sweep(at(second * 1000 + part * 50))));
+    };
+    sweep_seconds(0..100);
+    assert_eq!(deadline.debt_is_due(), None, "the upstream is idle");
+    deadline.is_blocked(true);
+    sweep_seconds(100..129);
+    assert_eq!(deadline.debt_is_due(), None);
+    sweep_seconds(129..140);
+    assert!(deadline.debt_is_due().is_some_and(|waited| waited >= Duration::from_secs(30)));
+    assert_eq!(woken.0.load(Ordering::SeqCst), 1, "woken once");
+    deadline.forgive();
+    sweep_seconds(140..160);
+    deadline.is_blocked(false);
+    sweep_seconds(160..200);
+    deadline.is_offered(true);
+    sweep_seconds(200..209);
+    assert_eq!(deadline.debt_is_due(), None, "20 and 9 seconds");
+    sweep_seconds(209..212);
+    assert!(deadline.debt_is_due().is_some());
+    deadline.is_offered(false);
+    assert_eq!(deadline.debt_is_due(), None, "it has taken what there was");
+    assert!(!deadline.is_expired());
+    sweep_seconds(212..3811);
+    assert!(!deadline.is_expired());
+    sweep_seconds(3811..3814);
+    assert!(deadline.is_expired(), "an hour after the client took the last");
 }

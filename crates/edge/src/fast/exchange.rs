@@ -114,7 +114,7 @@ impl Connection {
     fn expire(&mut self, exchange: &mut Exchange) -> After {
         let refusal = match self.client.pace.phase() {
             Phase::Upload => Refusal::SLOW_CLIENT,
-            Phase::Download => return exchange.cut(BodyCut::Stalled),
+            Phase::Download => return exchange.cut(self.client.pace.why_cut()),
             _ => Refusal::TIMEOUT,
         };
         if refusal == Refusal::TIMEOUT {
@@ -219,5 +219,10 @@ impl Exchange {
     /// How long the upstream may take to begin its answer.
     fn timeout(&self) -> Duration {
         self.forward().map_or(Duration::MAX, |forward| forward.timeout)
+    }
+
+    /// How long it may say nothing within an answer that has no length.
+    fn idle_timeout(&self) -> Duration {
+        self.forward().map_or(Duration::MAX, |forward| forward.idle_timeout)
     }
 }

@@ -155,6 +155,8 @@ pub struct Forward {
     pub hedge: Option<Hedge>,
     /// How long the upstream may take to begin its answer.
     pub timeout: Duration,
+    /// How long it may say nothing within an answer that has no length, such as a stream of events.
+    pub idle_timeout: Duration,
 }
 
 impl Forward {
@@ -167,6 +169,7 @@ impl Forward {
             retry: Retry::default(),
             hedge: None,
             timeout: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(3600),
         }
     }
 

@@ -50,6 +50,7 @@ pub(crate) fn treatment(route: &Route) -> Fields {
             ("retry", traffic::retry(&forward.retry)),
             ("hedge", traffic::hedge(forward.hedge)),
             ("timeout", show(forward.timeout)),
+            ("idle_timeout", show(forward.idle_timeout)),
         ]),
         Action::Files(files) => named([
             ("files.folder", files.folder.display().to_string()),

@@ -1,5 +1,6 @@
 //! The answer on its way to the client.
 
+use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
@@ -7,7 +8,6 @@ use prumo_clock::Moment;
 
 use super::{After, Exchange};
 use crate::body::BodyCut;
-use crate::client::Phase;
 use crate::fast::Connection;
 use crate::fast::answer::{self, Answer, Body, Ours, Reading};
 use crate::fast::chunks;
@@ -67,13 +67,15 @@ impl Connection {
         exchange: &mut Exchange,
     ) -> Poll<After> {
         loop {
-            match self.unsent.poll_write(&mut self.stream, cx) {
+            let unsent = self.unsent.poll_write(&mut self.stream, cx);
+            self.client.is_blocked(&self.stream, unsent.is_pending());
+            match unsent {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(exchange.cut(BodyCut::Client)),
                 Poll::Pending => return Poll::Pending,
             }
             if matches!(exchange.down.state, State::Ended) {
-                if ready!(self.unsent.poll_flush(&mut self.stream, cx)).is_err() {
+                if ready!(self.poll_flush(cx)).is_err() {
                     return Poll::Ready(exchange.cut(BodyCut::Client));
                 }
                 let may_go_on = exchange.up.has_ended() && !exchange.down.is_last;
@@ -96,13 +98,19 @@ impl Connection {
                 }
                 Poll::Pending => {
                     // What came so far goes to the client now.
-                    return match self.unsent.poll_flush(&mut self.stream, cx) {
+                    return match self.poll_flush(cx) {
                         Poll::Ready(Err(_)) => Poll::Ready(exchange.cut(BodyCut::Client)),
                         _ => Poll::Pending,
                     };
                 }
             }
         }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let flushed = self.unsent.poll_flush(&mut self.stream, cx);
+        self.client.is_blocked(&self.stream, flushed.is_pending());
+        flushed
     }
 
     /// More of the answer.
@@ -161,7 +169,8 @@ impl Connection {
             return Err(After::Again);
         }
         exchange.begin_answer(&answer, is_last, now);
-        self.client.pace.enter(Phase::Download);
+        let has_length = matches!(answer.body, Body::Length(_));
+        self.client.pace.pass_on((!has_length).then(|| exchange.idle_timeout()));
         exchange.down.state = State::Body(answer.body);
         self.take_body(cx, exchange, &mut page, &rest[answer.bytes..])
     }
@@ -221,7 +230,7 @@ impl Connection {
         if head.is_empty() && body.is_empty() {
             return Ok(());
         }
-        self.client.wrote();
+        self.client.wrote(head.len() + body.len());
         self.unsent.write(&mut self.stream, cx, head, body).map_err(|_| exchange.cut(BodyCut::Client))
     }
 

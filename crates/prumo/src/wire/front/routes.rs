@@ -84,6 +84,7 @@ fn forward(forward: &config::Forward) -> edge::Forward {
         retry: traffic::retry(&forward.retry),
         hedge: forward.hedge.map(traffic::hedge),
         timeout: forward.timeout,
+        idle_timeout: forward.idle_timeout,
     }
 }
 

@@ -1,0 +1,57 @@
+use std::path::PathBuf;
+
+use prumo_clock::Moment;
+
+use super::*;
+
+const ROOM: u64 = 2_600_000;
+
+/// A client that takes so many bytes a second of an endless answer, behind a socket whose kernel has room for 2.6 MB and
+/// says so only when a third of it is free. After how many seconds within half an hour it is cut.
+fn cut_after(rate: u64, kernel_tells: bool) -> Option<u64> {
+    let mut settings = Settings::new(PathBuf::new());
+    settings.body_timeout = Duration::from_secs(30);
+    let all = Rc::new(Deadlines::new(settings.body_rate_min, settings.body_timeout));
+    let pace = Pace::new(all.add(), &settings);
+    pace.pass_on(Some(Duration::from_secs(3600)));
+    let (mut given, mut taken) = (0, 0);
+    for second in 0..1800 {
+        if ROOM - (given - taken) >= ROOM / 3 {
+            given = taken + ROOM;
+            pace.given.set(given);
+            pace.deadline.progress();
+        }
+        pace.deadline.is_blocked(true);
+        (0..20).for_each(|part| all.sweep(Moment::from_nanos((second * 1000 + part * 50) * 1_000_000)));
+        if let Some(waited) = pace.deadline.debt_is_due()
+            && pace.judge_by(kernel_tells.then_some(given - taken), waited)
+        {
+            assert!(pace.is_expired());
+            assert_eq!(pace.why_cut(), BodyCut::Stalled);
+            return Some(second);
+        }
+        taken = given.min(taken + rate);
+    }
+    None
+}
+
+/// Goal: an honest slow reader is never cut, though its socket is full for minutes; one that takes less than the least
+/// rate, or nothing, is cut after half a minute.
+#[test]
+fn only_those_who_hardly_read_are_cut() {
+    let check = |rate: u64, expected: Option<u64>| assert_eq!(cut_after(rate, true), expected, "{rate} bytes a second");
+    check(10_000_000, None);
+    // 56 kbit/s.
+    check(7_000, None);
+    check(120, None);
+    check(50, Some(30));
+    check(5, Some(30));
+    check(0, Some(30));
+}
+
+/// Goal: where the kernel does not tell what was taken, a client is cut that makes no room for half a minute.
+#[test]
+fn without_the_kernel_room_counts() {
+    assert_eq!(cut_after(100_000, false), None);
+    assert!(cut_after(0, false).is_some_and(|second| second <= 61), "what the kernel took at first looks taken");
+}

@@ -1,0 +1,159 @@
+//! Who is waited for, and how long: streams of events that have nothing to say, and readers that do not read.
+
+#![allow(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "tests watch the edge from outside, with threads and time of their own"
+)]
+
+mod site;
+#[path = "site/streams.rs"]
+mod streams;
+
+use std::io::{Read as _, Write as _};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use bytes::Bytes;
+use prumo_edge::{AccessLog, LineFormat, Settings, Share};
+use site::{App, Site, Wire, eventually, forward};
+use streams::{H2App, connect, converse, next, ok, post, send};
+
+/// Both ways through the edge.
+const PATHS: [bool; 2] = [true, false];
+
+/// An app that sends an event each time that the test says so.
+fn events() -> (App, mpsc::Sender<&'static str>) {
+    let (say, said) = mpsc::channel::<&'static str>();
+    let said = Arc::new(Mutex::new(said));
+    let app = App::start(move |_, stream| {
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let _ = stream.write_all(head.as_bytes());
+        while let Ok(event) = said.lock().unwrap().recv() {
+            if stream.write_all(format!("{:x}\r\n{event}\r\n", event.len()).as_bytes()).is_err() {
+                break;
+            }
+        }
+        false
+    });
+    (app, say)
+}
+
+fn subscribe(site: &Site) -> Wire {
+    let mut wire = site.connect();
+    wire.send(b"GET /events HTTP/1.1\r\nHost: a.test\r\nAccept: text/event-stream\r\n\r\n");
+    assert!(wire.read_until("\r\n\r\n").starts_with("HTTP/1.1 200 OK\r\n"));
+    wire
+}
+
+/// Goal: each event reaches the client before the next one is sent, and silence between them, however much longer than a
+/// body may stand still, ends nothing.
+#[test]
+fn an_idle_stream_of_events_goes_on() {
+    for fast in PATHS {
+        let (app, say) = events();
+        let set = |settings: &mut Settings| {
+            settings.fast_path = fast;
+            settings.body_timeout = Duration::from_millis(100);
+        };
+        let site = Site::start_with(set, |_| {});
+        site.serve(&[app.upstream("one")]);
+        let mut wire = subscribe(&site);
+        for event in ["data: 1\n\n", "data: 2\n\n", "data: 3\n\n"] {
+            std::thread::sleep(Duration::from_millis(300));
+            say.send(event).unwrap();
+            assert!(wire.read_until("\n\n\r\n").ends_with(&format!("{event}\r\n")));
+        }
+        drop(wire);
+        let _ = say.send(": to nobody\n\n");
+        site.assert_nothing_in_flight("one");
+    }
+}
+
+/// Goal: a gRPC stream whose server has nothing to say, and whose client has sent all it has, goes on too.
+#[test]
+fn an_idle_stream_of_grpc_goes_on() {
+    let app = H2App::start(|_, mut respond| {
+        Box::pin(async move {
+            let mut answer = respond.send_response(ok(), false).unwrap();
+            for message in ["one", "two", "three"] {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                send(&mut answer, Bytes::from(message), message == "three").await;
+            }
+        })
+    });
+    let site = Site::start_with(|settings| settings.body_timeout = Duration::from_millis(100), |_| {});
+    site.serve(&[app.upstream("one")]);
+    converse(async {
+        let mut client = connect(site.http()).await.ready().await.unwrap();
+        let (answer, _) = client.send_request(post("/news"), true).unwrap();
+        let mut body = answer.await.unwrap().into_body();
+        for message in ["one", "two", "three"] {
+            assert_eq!(next(&mut body).await, message);
+        }
+    });
+    site.assert_nothing_in_flight("one");
+}
+
+/// Goal: an app that says nothing for longer than the route allows is given up, and the log calls it idle; one that has
+/// promised a length and stands still has stalled.
+#[test]
+fn silence_has_its_limit() {
+    for fast in PATHS {
+        let app = App::start(|ask, stream| {
+            let framing = if ask.path() == "/length" { "Content-Length: 10" } else { "Transfer-Encoding: chunked" };
+            let _ = stream.write_all(format!("HTTP/1.1 200 OK\r\n{framing}\r\n\r\n1\r\nx\r\n").as_bytes());
+            // Until the edge hangs up.
+            let _ = stream.read(&mut [0]);
+            false
+        });
+        for (path, label, idle, body) in [("/events", "idle", 100, 60_000), ("/length", "stalled", 60_000, 100)] {
+            let log = tempfile::tempdir().unwrap();
+            let path_of_log = log.path().join("access.log");
+            let logged = AccessLog {
+                path: path_of_log.clone(),
+                keep_bytes: 1 << 20,
+                format: LineFormat::Json,
+                sample: Share::ALL,
+            };
+            let site = Site::start_with(
+                |settings| {
+                    settings.fast_path = fast;
+                    settings.body_timeout = Duration::from_millis(body);
+                    settings.access_log = Some(logged);
+                },
+                |route| forward(route).idle_timeout = Duration::from_millis(idle),
+            );
+            site.serve(&[app.upstream("one")]);
+            assert!(!site.get(path).is_whole);
+            let cut = format!("\"cut\":\"{label}\"");
+            eventually("the log says why", || {
+                std::fs::read_to_string(&path_of_log).is_ok_and(|log| log.contains(&cut))
+            });
+            site.assert_nothing_in_flight("one");
+        }
+    }
+}
+
+/// Goal: a client that asks for much and takes nothing of it is cut, and frees its upstream (slowloris, read form).
+#[test]
+fn a_reader_that_does_not_read_is_cut() {
+    for fast in PATHS {
+        let app = App::start(|_, stream| {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            let piece = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
+            while stream.write_all(&piece).is_ok() {}
+            false
+        });
+        let set = |settings: &mut Settings| {
+            settings.fast_path = fast;
+            settings.body_timeout = Duration::from_millis(200);
+        };
+        let site = Site::start_with(set, |_| {});
+        site.serve(&[app.upstream("one")]);
+        let wire = subscribe(&site);
+        site.assert_nothing_in_flight("one");
+        drop(wire);
+    }
+}
