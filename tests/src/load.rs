@@ -9,10 +9,11 @@ mod request;
 mod web_socket;
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -93,24 +94,40 @@ impl Load {
             self.rate
         );
         let enough = Arc::new(AtomicBool::new(false));
+        let so_far = Arc::new(Mutex::new(SoFar::default()));
         let thread = std::thread::Builder::new().name("load".to_owned()).spawn({
-            let enough = Arc::clone(&enough);
+            let (enough, so_far) = (Arc::clone(&enough), Arc::clone(&so_far));
             move || {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-                LocalSet::new().block_on(&runtime, drive(self, enough))
+                LocalSet::new().block_on(&runtime, drive(self, &enough, &so_far))
             }
         });
-        Running { enough, thread: thread.unwrap() }
+        Running { enough, so_far, thread: thread.unwrap() }
     }
 }
 
 /// A load under way.
 pub struct Running {
     enough: Arc<AtomicBool>,
+    so_far: Arc<Mutex<SoFar>>,
     thread: JoinHandle<Report>,
 }
 
+/// What a load that is under way has seen, for tests that wait for something to be seen.
+#[derive(Clone, Debug, Default)]
+pub struct SoFar {
+    /// How many failed, by kind.
+    pub failed: BTreeMap<FailureKind, u64>,
+    /// What became of the web sockets.
+    pub sockets: Sockets,
+}
+
 impl Running {
+    /// What was seen until a moment ago.
+    pub fn so_far(&self) -> SoFar {
+        self.so_far.lock().unwrap().clone()
+    }
+
     /// Sends no more, waits for the answers that are due, and accounts for everything.
     pub fn stop(self) -> Report {
         self.enough.store(true, Ordering::Relaxed);
@@ -132,13 +149,18 @@ struct Account {
 }
 
 impl Account {
+    fn so_far(&self) -> SoFar {
+        let report = self.report.borrow();
+        SoFar { failed: report.failed.clone(), sockets: report.sockets }
+    }
+
     fn failed(&self, kind: FailureKind, detail: impl Into<String>) {
         let failure = Failure { kind, at: self.began.elapsed(), detail: detail.into() };
         self.report.borrow_mut().count_failure(failure);
     }
 }
 
-async fn drive(load: Load, enough: Arc<AtomicBool>) -> Report {
+async fn drive(load: Load, enough: &AtomicBool, so_far: &Mutex<SoFar>) -> Report {
     let load = Rc::new(load);
     let account = Rc::new(Account {
         began: Instant::now(),
@@ -149,7 +171,7 @@ async fn drive(load: Load, enough: Arc<AtomicBool>) -> Report {
     let sockets: Vec<_> = (0..load.web_sockets)
         .map(|number| tokio::task::spawn_local(web_socket::keep_talking(number, Rc::clone(&load), Rc::clone(&account))))
         .collect();
-    dispatch(&load, &account, &enough).await;
+    dispatch(&load, &account, enough, so_far).await;
     account.closing.set(true);
     for socket in sockets {
         socket.await.unwrap();
@@ -163,10 +185,11 @@ async fn drive(load: Load, enough: Arc<AtomicBool>) -> Report {
 }
 
 /// Starts each request when it is due, late ones at once, until somebody has seen enough.
-async fn dispatch(load: &Rc<Load>, account: &Rc<Account>, enough: &AtomicBool) {
+async fn dispatch(load: &Rc<Load>, account: &Rc<Account>, enough: &AtomicBool, so_far: &Mutex<SoFar>) {
     let sender = Rc::new(Sender::new(load));
     let between = Duration::from_secs(1) / load.rate;
     for number in 0_u32.. {
+        *so_far.lock().unwrap() = account.so_far();
         let due = account.began + between * number;
         while let Some(wait) = due.checked_duration_since(Instant::now()).filter(|wait| !wait.is_zero()) {
             if enough.load(Ordering::Relaxed) {

@@ -19,11 +19,15 @@ use crate::{ask, binaries};
 
 pub use status::{Replica, ServiceStatus};
 
-/// How long a site may take to become healthy; on a busy machine with two cores it takes about one second.
-const HEALTHY_WITHIN: Duration = Duration::from_secs(30);
+/// How long a site may take to become healthy; on a quiet machine with two cores it takes about one second. Longer than
+/// any replica of a test may take to start, so that what fails is told by its own reason.
+const HEALTHY_WITHIN: Duration = Duration::from_secs(90);
 
-/// How long `prumo up` may take to leave after SIGTERM: the ten seconds that a deaf replica is given, and some.
-const STOP_WITHIN: Duration = Duration::from_secs(20);
+/// How long `prumo up` may take to leave after SIGTERM: longer than prumo itself gives anybody to end.
+const STOP_WITHIN: Duration = Duration::from_secs(90);
+
+/// How long what ends with prumo may take to be gone.
+const GONE_WITHIN: Duration = Duration::from_secs(30);
 
 /// How long any other command may take.
 const COMMAND_WITHIN: Duration = Duration::from_secs(120);
@@ -345,12 +349,16 @@ impl Drop for Site {
             }
             let _ = up.wait();
         }
-        // What ends a moment after prumo is not left behind.
-        eventually(Duration::from_secs(2), || self.processes().is_empty());
-        let left = self.processes();
-        for process in &left {
-            process::signal(process.pid, Signal::KILL);
+        // What ends a moment after prumo is not left behind; what a kill of prumo left is.
+        if self.orderly {
+            eventually(GONE_WITHIN, || self.processes().is_empty());
         }
+        let left = self.processes();
+        eventually(GONE_WITHIN, || {
+            let living = self.processes();
+            living.iter().for_each(|process| process::signal(process.pid, Signal::KILL));
+            living.is_empty()
+        });
         let broken = self.orderly && !left.is_empty() && !std::thread::panicking();
         assert!(!broken, "prumo stopped in order and left processes behind: {left:#?}\n{}", self.story());
     }
@@ -373,7 +381,7 @@ listen = "127.0.0.1:[ADMIN]"
 [service.web]
 run = "{run}"
 replicas = {replicas}
-health = {{ path = "/health", every = "1s", timeout = "1s", start_within = "5s" }}
+health = {{ path = "/health", every = "1s", timeout = "1s", start_within = "60s" }}
 drain = "10s"
 {more}
 

@@ -7,6 +7,7 @@
 )]
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
@@ -25,10 +26,13 @@ const FROM_THE_SHIFT_ON: [&str; 3] = ["shift", "drain", "stop"];
 const KILLS_IN_EACH_GROUP: u32 = 10;
 
 /// After a restart the edge answers within this time.
-const BACK_WITHIN: Duration = Duration::from_secs(5);
+const BACK_WITHIN: Duration = Duration::from_secs(60);
 
 /// After a restart every replica runs with what the file says within this time.
-const TRUE_WITHIN: Duration = Duration::from_secs(30);
+const TRUE_WITHIN: Duration = Duration::from_secs(90);
+
+/// A command whose prumo was killed ends within this time.
+const COMMAND_WITHIN: Duration = Duration::from_secs(60);
 
 /// Goal: after each of 200 kills, and of some more while it recovers, exactly the old or the new release serves on all
 /// replicas, and the new one where the file had changed; nothing is left over, nothing is stuck, no replica was
@@ -99,7 +103,11 @@ impl Victim {
         for number in 0..kills {
             let before = self.site.await_healthy("web");
             self.site.write("prumo.toml", &file_of_turn(turn_of(number)));
-            let said = self.kill_during_deploy();
+            let said = match number % 8 {
+                3 => self.kill_at("start"),
+                6 => self.kill_at("shift"),
+                _ => self.kill_during_deploy(),
+            };
             *points.entry(last_step(&said)).or_insert(0) += 1;
             Kill { site: &self.site, seed: self.seed, number, said: &said }.replicas_serve_without_prumo(&before);
             if number % 5 == 4 {
@@ -135,7 +143,21 @@ impl Victim {
         let moment = self.chance.duration_below(self.deploy_takes);
         std::thread::sleep(moment);
         self.site.kill();
-        finish(deploy, "", Duration::from_secs(20))
+        finish(deploy, "", COMMAND_WITHIN)
+    }
+
+    /// Starts a deploy and kills prumo a moment after it has told this step, so that each part of a deploy is met however
+    /// its time is split on this machine.
+    fn kill_at(&mut self, step: &str) -> Said {
+        let mut deploy = self.site.spawn(&["deploy", "web", "--json"]);
+        let mut told = BufReader::new(deploy.stdout.take().expect("its output is a pipe"));
+        let (mut out, wanted) = (String::new(), format!("\"step\":\"{step}\""));
+        while !out.contains(&wanted) && told.read_line(&mut out).expect("prumo prints text") > 0 {}
+        std::thread::sleep(self.chance.duration_below(Duration::from_millis(20)));
+        self.site.kill();
+        told.read_to_string(&mut out).expect("prumo prints text");
+        let said = finish(deploy, "", COMMAND_WITHIN);
+        Said { out, ..said }
     }
 }
 
@@ -214,7 +236,7 @@ impl Kill<'_> {
         let mut expected = after.pids();
         expected.push(self.site.pid());
         expected.sort_unstable();
-        let exact = eventually(Duration::from_secs(5), || {
+        let exact = eventually(BACK_WITHIN, || {
             let mut found: Vec<u32> = self.site.processes().iter().map(|process| process.pid).collect();
             found.sort_unstable();
             found == expected

@@ -5,10 +5,13 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use prumo_tests::load::{FailureKind, Load, Report};
+use prumo_tests::load::{FailureKind, Load, Report, Running, Sockets};
 use prumo_tests::process::eventually;
 use prumo_tests::site::port;
 use prumo_tests::{ask, binaries};
+
+/// How long what must happen may take.
+const WITHIN: Duration = Duration::from_secs(60);
 
 /// An app without prumo around it.
 struct App {
@@ -21,7 +24,7 @@ impl App {
         let port = port::free();
         let child = command.env("PORT", port.to_string()).stdout(Stdio::null()).spawn().unwrap();
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        assert!(eventually(Duration::from_secs(5), || ask::get(address, "/health").is_ok()));
+        assert!(eventually(WITHIN, || ask::get(address, "/health").is_ok()));
         App { child, address }
     }
 
@@ -78,11 +81,14 @@ fn failures_are_told_apart() {
     check(&report, report.failed(FailureKind::Connect) == 100, "nobody takes a connection");
     check(&report, report.failed(FailureKind::Handshake) > 0, "and no web socket opens");
 
-    let mut dying = App::zoo(&["slow", "500"]);
-    let load = second_on(dying.address).lasting(Duration::from_secs(2)).start();
-    std::thread::sleep(Duration::from_secs(1));
+    let folder = tempfile::tempdir().unwrap();
+    let never = folder.path().join("never");
+    let mut dying = App::zoo(&["wait-for", never.to_str().unwrap()]);
+    let load = second_on(dying.address).lasting(2 * WITHIN).start();
+    assert!(eventually(WITHIN, || never.with_extension("asked").exists()), "a request is under way");
     dying.child.kill().unwrap();
-    let report = load.wait();
+    eventually(WITHIN, || load.so_far().failed.contains_key(&FailureKind::Connect));
+    let report = load.stop();
     check(&report, report.failed(FailureKind::Reset) > 0, "requests under way are cut");
     check(&report, report.failed(FailureKind::Connect) > 0, "and later ones find nobody");
 }
@@ -96,10 +102,12 @@ fn moved_and_cut_web_sockets_are_told_apart() {
         App::start(command)
     };
     let polite = demo_app();
-    let load = second_on(polite.address).web_sockets(5).lasting(Duration::from_secs(2)).start();
-    std::thread::sleep(Duration::from_millis(500));
+    let load = second_on(polite.address).web_sockets(5).lasting(4 * WITHIN).start();
+    let sees = |load: &Running, what: fn(&Sockets) -> bool| eventually(WITHIN, || what(&load.so_far().sockets));
+    assert!(sees(&load, |sockets| sockets.opened == 5 && sockets.messages >= 5), "{:?}", load.so_far());
     prumo_tests::process::signal(polite.child.id(), prumo_tests::process::Signal::TERM);
-    let report = load.wait();
+    sees(&load, |sockets| sockets.moved + sockets.cut >= 5);
+    let report = load.stop();
     check(
         &report,
         report.sockets.opened == 5 && report.sockets.moved == 5 && report.sockets.cut == 0,
@@ -108,10 +116,11 @@ fn moved_and_cut_web_sockets_are_told_apart() {
     check(&report, report.sockets.messages >= 5, "and were answered before");
 
     let mut killed = demo_app();
-    let load = second_on(killed.address).web_sockets(5).lasting(Duration::from_secs(2)).start();
-    std::thread::sleep(Duration::from_millis(500));
+    let load = second_on(killed.address).web_sockets(5).lasting(4 * WITHIN).start();
+    assert!(sees(&load, |sockets| sockets.opened == 5), "{:?}", load.so_far());
     killed.child.kill().unwrap();
-    let report = load.wait();
+    sees(&load, |sockets| sockets.moved + sockets.cut >= 5);
+    let report = load.stop();
     check(&report, report.sockets.moved == 0 && report.sockets.cut == 5, "all were cut");
 }
 

@@ -16,7 +16,7 @@ use prumo_tests::site::{ServiceStatus, Site, file, finish};
 use prumo_tests::upgrades::Upgrades;
 
 /// After a kill prumo answers again within this time; what it takes is told by `cargo xtask bench restarts`.
-const BACK_WITHIN: Duration = Duration::from_secs(30);
+const BACK_WITHIN: Duration = Duration::from_secs(60);
 
 fn kept(run: &str) -> (Site, ServiceStatus) {
     let mut site = Site::new(&file(run, 2, ""));
@@ -99,14 +99,21 @@ fn failing_successors_change_nothing() {
 /// replica is not stopped before.
 #[test]
 fn an_elder_keeps_its_replicas() {
-    let mut site = Site::new(&file("[ZOO] slow 3000", 1, ""));
+    let mut site =
+        Site::new(&file("[ZOO] wait-for [SITE]/answer", 1, "").replace("drain = \"10s\"", "drain = \"10m\""));
     site.keep();
-    site.await_healthy("web");
+    let before = site.await_healthy("web").pids();
     let edge = site.edge();
     let slow = std::thread::spawn(move || prumo_tests::ask::get(edge, "/whoami"));
-    std::thread::sleep(Duration::from_millis(500));
+    assert!(eventually(BACK_WITHIN, || site.root().join("answer.asked").exists()), "the request is on its way");
     site.must(&["upgrade"]);
-    site.must(&["deploy"]);
+    let deploy = site.spawn(&["deploy"]);
+    let serves = |release| site.status("web").is_some_and(|status| status.release == Some(release));
+    assert!(eventually(BACK_WITHIN, || serves(2)), "{}", site.story());
+    assert!(before.iter().all(|pid| process::lives(*pid)), "its replica waits for it\n{}", site.story());
+    site.write("answer", "");
+    let deployed = finish(deploy, "", BACK_WITHIN);
+    assert_eq!(deployed.code, Some(0), "{deployed:?}\n{}", site.story());
     let answer = slow.join().unwrap().unwrap();
     assert_eq!(answer.status, 200, "{}", site.story());
     assert!(answer.body.contains("\"release\":\"1\""), "the replica before answered it: {}", answer.body);
@@ -161,5 +168,37 @@ fn kills_during_upgrades() {
         }
         let said = finish(upgrade, "", Duration::from_secs(90));
         is_whole(&site, &before, &format!("kill {number} (seed {seed}) of {victim:?}, main was {main}; {said:?}"));
+    }
+}
+
+/// Goal: who asks prumo to stop while a successor gets ready is heard: the successor is given up and everything stops.
+#[test]
+fn a_stop_is_heard_before_the_successor_is_ready() {
+    let (mut site, _) = kept("[ZOO] well");
+    site.write("sleeps.sh", "#!/bin/sh\nexec sleep 600\n");
+    std::fs::set_permissions(site.root().join("sleeps.sh"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let upgrade = site.spawn(&["upgrade", "--within", "600", "./sleeps.sh"]);
+    let sleeps = || site.processes().iter().any(|process| process.command == "sleep 600");
+    assert!(eventually(BACK_WITHIN, sleeps), "the successor has begun\n{}", site.story());
+    assert_eq!(site.stop(), Some(0), "{}", site.story());
+    assert_ne!(finish(upgrade, "", BACK_WITHIN).code, Some(0));
+}
+
+/// Goal: at whatever moment of an upgrade somebody asks prumo to stop, everything stops in order.
+#[test]
+fn a_stop_is_heard_at_any_moment() {
+    let seed = seed();
+    println!("seed {seed}: PRUMO_TEST_SEED={seed} repeats the moments of this run");
+    let mut chance = Chance::of(seed);
+    let (mut site, _) = kept("[ZOO] well");
+    for number in 0..6 {
+        let upgrade = site.spawn(&["upgrade"]);
+        std::thread::sleep(chance.duration_below(Duration::from_millis(600)));
+        assert_eq!(site.stop(), Some(0), "stop {number} (seed {seed})\n{}", site.story());
+        let alone = eventually(BACK_WITHIN, || site.processes().iter().all(|process| process.pid == upgrade.id()));
+        assert!(alone, "stop {number} (seed {seed}): {:#?}\n{}", site.processes(), site.story());
+        finish(upgrade, "", BACK_WITHIN);
+        site.keep();
+        site.await_healthy("web");
     }
 }

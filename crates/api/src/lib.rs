@@ -23,5 +23,5 @@ pub mod token;
 pub use answer::{Event, Refusal, RefusalKind, Reply};
 pub use ask::{Ask, Hidden};
 pub use role::{Access, Role};
-pub use server::{Answering, Caller, Door, Listener};
+pub use server::{Answering, Caller, Door, Listener, SECRET_BYTES_MAX};
 pub use token::Tokens;

@@ -28,10 +28,14 @@ use crate::token::Tokens;
 
 /// Connections served at once on each listener. People and scrapers need a handful.
 const CONNECTIONS_MAX: usize = 256;
-/// The largest body: a secret such as a key file.
-const BODY_BYTES_MAX: usize = 64 * 1024;
+/// The largest body: a secret such as a key file, of which JSON may write every byte as six.
+const BODY_BYTES_MAX: usize = 6 * SECRET_BYTES_MAX + 1024;
+/// The largest secret.
+pub const SECRET_BYTES_MAX: usize = 64 * 1024;
 /// How long a client may take to send a head or a body.
 const REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long the answer to a change waits for its first event: one that is refused has a status of its own by then.
+const FIRST_EVENT_WITHIN: Duration = Duration::from_secs(10);
 /// How long to wait when file descriptors have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -188,7 +192,7 @@ impl Door {
         stopping: Stopping,
     ) -> Response<Answer> {
         let reply = match self.answer(request, entrance).await {
-            Ok(Reply::Events(events)) => return stream(events, stopping).await,
+            Ok(Reply::Events(events)) => return stream(events, stopping, &self.clock).await,
             Ok(reply) => reply,
             Err(refusal) => return refuse(&refusal),
         };
@@ -332,9 +336,10 @@ fn secure(headers: &mut HeaderMap, content_type: &'static str) {
     headers.insert(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
 }
 
-/// A stream whose first event is a refusal becomes a plain refusal, with its status.
-async fn stream(mut events: mpsc::Receiver<Event>, stopping: Stopping) -> Response<Answer> {
-    let first = events.recv().await;
+/// A stream whose first event is a refusal becomes a plain refusal, with its status. One that takes its time for the
+/// first event begins without it: a stop may take longer than anybody waits for the head of an answer.
+async fn stream(mut events: mpsc::Receiver<Event>, stopping: Stopping, clock: &Clock) -> Response<Answer> {
+    let first = clock.timeout(FIRST_EVENT_WITHIN, events.recv()).await.unwrap_or(None);
     if let Some(Event::Refused(refusal)) = &first {
         return refuse(refusal);
     }

@@ -102,7 +102,7 @@ where
 {
     let (steps_in, mut steps) = mpsc::channel::<Step>(EVENTS_WAITING_MAX);
     let (events_in, events) = mpsc::channel(EVENTS_WAITING_MAX);
-    let ending = change(site.clone(), steps_in);
+    let (ending, after) = (change(site.clone(), steps_in), site.clone());
     site.spawn("change", async move {
         let mut ending = std::pin::pin!(ending);
         let ended = loop {
@@ -116,6 +116,8 @@ where
             drop(events_in.try_send(Event::Step(wire::step(step))));
         }
         drop(events_in.send(ended.map_or_else(Event::Refused, Event::Finished)).await);
+        drop(events_in);
+        after.catch_up().await;
     });
     Reply::Events(events)
 }

@@ -406,9 +406,15 @@ impl Daemon {
                     Signal::Stop => break,
                 },
                 Some(wish) = self.house.wished.recv() => {
-                    Box::pin(self.hand_over(wish)).await;
+                    let heard = Box::pin(self.hand_over(wish, signals)).await;
                     if self.heir.is_some() {
                         return;
+                    }
+                    if heard.stop {
+                        break;
+                    }
+                    if heard.reload {
+                        self.site.reload().await;
                     }
                 }
             }
@@ -455,6 +461,10 @@ impl Daemon {
             }
         }
         Elders::pause(self.house.hearing).await;
+        if let Some(keeper) = &self.house.keeper {
+            // One that has gone learns nothing more.
+            drop(keeper.send(&Message::Over { code: Exit::Done as u8 }).await);
+        }
         self.house.state.release();
         tracing::info!("stopped");
         Ok(Exit::Done)

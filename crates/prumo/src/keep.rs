@@ -4,7 +4,6 @@
 //! end of one line, so that its end means that the last of them has gone. Whatever they leave becomes this process's
 //! child, and is collected here.
 
-use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -50,13 +49,8 @@ pub(crate) async fn keep(options: &Options, clock: Clock) -> Outcome {
     let mut signals = prumo_drain::signals();
     rustix::process::set_child_subreaper(Some(rustix::process::getpid()))
         .map_err(|error| failed("the keeper cannot collect ended processes", &error.into()))?;
-    let mut keeper = Keeper {
-        held: given_sockets()?,
-        ended: BTreeMap::new(),
-        beat_every: watched::beat_every(),
-        last_beat: None,
-        clock,
-    };
+    let mut keeper =
+        Keeper { held: given_sockets()?, ended: None, beat_every: watched::beat_every(), last_beat: None, clock };
     let mut ends: Vec<Moment> = Vec::new();
     loop {
         let (mut child, line) = keeper.start(options).await?;
@@ -91,8 +85,8 @@ fn pause_after(ends: usize) -> Duration {
 struct Keeper {
     /// The sockets that connections wait at while there is no prumo.
     held: Vec<Named>,
-    /// Ended processes that somebody may yet ask about.
-    ended: BTreeMap<u32, WaitStatus>,
+    /// How the process that is watched ended, once it is collected.
+    ended: Option<WaitStatus>,
     /// How often a service manager wants to hear of us, and when it last has.
     beat_every: Option<Duration>,
     last_beat: Option<Moment>,
@@ -105,6 +99,8 @@ struct Kept {
     /// Whether it ever said that it serves.
     has_served: bool,
     is_asked_to_stop: bool,
+    /// What it said that it ends with, after it has stopped in order.
+    over: Option<u8>,
 }
 
 impl Keeper {
@@ -122,8 +118,8 @@ impl Keeper {
             drop(line.send_with(&Message::Socket { name: *name, given: *given }, descriptor).await);
         }
         drop(line.send(&Message::Begin { origin: Origin::Keeper }).await);
-        self.ended.clear();
-        Ok((Kept { pid, has_served: false, is_asked_to_stop: false }, line))
+        self.ended = None;
+        Ok((Kept { pid, has_served: false, is_asked_to_stop: false, over: None }, line))
     }
 
     /// Watches until the line ends, then says what that means.
@@ -141,13 +137,13 @@ impl Keeper {
                     send(kept.pid, signal);
                 }
                 () = self.clock.sleep(COLLECT_EVERY) => {
-                    self.collect();
+                    self.collect(kept.pid);
                     self.beat();
                 }
             }
         }
         let status = self.await_end(kept.pid).await;
-        let end = judge(status, kept.has_served, kept.is_asked_to_stop);
+        let end = judge(status.and_then(|status| status.exit_status()), kept);
         if end == End::Again {
             let how = status.map_or_else(|| "it vanished".to_owned(), describe);
             tracing::error!(pid = kept.pid, how, "prumo ended unasked");
@@ -163,19 +159,25 @@ impl Keeper {
                 if !kept.has_served {
                     notify::tell("READY=1");
                 }
-                (kept.pid, kept.has_served) = (pid, true);
+                if kept.pid != pid {
+                    (kept.pid, self.ended) = (pid, None);
+                }
+                kept.has_served = true;
+                if kept.is_asked_to_stop {
+                    // Asked before it was the one to ask.
+                    send(pid, Signal::Stop);
+                }
             }
+            (Message::Over { code }, _) => kept.over = Some(code),
             _ => {}
         }
     }
 
     /// Collects processes that have ended: the one that is kept, and orphans.
-    fn collect(&mut self) {
+    fn collect(&mut self, watched: u32) {
         while let Ok(Some((pid, status))) = rustix::process::wait(WaitOptions::NOHANG) {
-            self.ended.insert(pid.as_raw_nonzero().get().unsigned_abs(), status);
-            // Only a few may matter: those that were kept.
-            if self.ended.len() > 4096 {
-                self.ended.pop_first();
+            if pid.as_raw_nonzero().get().unsigned_abs() == watched {
+                self.ended = Some(status);
             }
         }
     }
@@ -194,11 +196,13 @@ impl Keeper {
     async fn await_end(&mut self, pid: u32) -> Option<WaitStatus> {
         let deadline = self.clock.now() + ENDS_WITHIN;
         loop {
-            self.collect();
-            if let Some(status) = self.ended.get(&pid) {
-                return Some(*status);
+            // Looked at first: one that ends in between is collected, or looked at again.
+            let has_ended = !lives(pid);
+            self.collect(pid);
+            if self.ended.is_some() {
+                return self.ended;
             }
-            if !lives(pid) || self.clock.now() >= deadline {
+            if has_ended || self.clock.now() >= deadline {
                 return None;
             }
             self.clock.sleep(Duration::from_millis(10)).await;
@@ -208,13 +212,14 @@ impl Keeper {
 
 /// A process that stopped in order, as it was asked or by a signal of its own, is over; so is one that never served,
 /// whose error a person has to read. Anything else is an accident.
-fn judge(status: Option<WaitStatus>, has_served: bool, is_asked_to_stop: bool) -> End {
-    let code = status.and_then(|status| status.exit_status());
-    let code = code.and_then(|code| u8::try_from(code).ok());
-    match code {
+fn judge(code: Option<i32>, kept: &Kept) -> End {
+    if let Some(code) = kept.over {
+        return End::Over(code);
+    }
+    match code.and_then(|code| u8::try_from(code).ok()) {
         Some(0) => End::Over(0),
-        Some(code) if !has_served || is_asked_to_stop => End::Over(code),
-        None if is_asked_to_stop => End::Over(1),
+        Some(code) if !kept.has_served || kept.is_asked_to_stop => End::Over(code),
+        None if kept.is_asked_to_stop => End::Over(1),
         _ => End::Again,
     }
 }
@@ -234,7 +239,8 @@ fn lives(pid: u32) -> bool {
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
-fn send(pid: u32, signal: Signal) {
+/// Passes a signal on to a prumo.
+pub(crate) fn send(pid: u32, signal: Signal) {
     let signal = match signal {
         Signal::Stop => rustix::process::Signal::TERM,
         Signal::Reload => rustix::process::Signal::HUP,
@@ -261,6 +267,23 @@ fn exit_of(code: u8) -> Exit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Goal: one that said that it has stopped in order is not started again, whatever its parent learns; one that was not
+    /// asked is.
+    #[test]
+    fn ends_are_judged() {
+        let check = |(has_served, is_asked_to_stop, over), code: Option<i32>, expected: End| {
+            let kept = Kept { pid: 1, has_served, is_asked_to_stop, over };
+            assert_eq!(judge(code, &kept), expected, "{has_served} {is_asked_to_stop} {over:?} {code:?}");
+        };
+        check((true, false, None), Some(0), End::Over(0));
+        check((true, false, None), Some(101), End::Again);
+        check((true, false, None), None, End::Again);
+        check((true, true, None), None, End::Over(1));
+        check((true, true, Some(0)), None, End::Over(0));
+        check((true, false, Some(0)), None, End::Over(0));
+        check((false, false, None), Some(3), End::Over(3));
+    }
 
     /// Goal: the first start again is at once, further ones wait longer, up to a bound.
     #[test]

@@ -8,7 +8,7 @@ use prumo_api::{Refusal, RefusalKind};
 use crate::state::write_whole;
 
 /// The largest value: a key file with its chain.
-const VALUE_BYTES_MAX: usize = 64 * 1024;
+const VALUE_BYTES_MAX: usize = prumo_api::SECRET_BYTES_MAX;
 
 /// The secrets of a site.
 #[derive(Clone)]

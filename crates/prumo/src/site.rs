@@ -8,6 +8,7 @@ mod status;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -32,6 +33,9 @@ use crate::{maintenance, plan, remarks, wire};
 pub(crate) const LAST_GOOD: &str = "prumo.toml.good";
 /// How long a change of routes may take to reach every core: they look between two requests, so milliseconds.
 const FRONT_SETTLES_WITHIN: Duration = Duration::from_secs(2);
+
+/// How long a change waits for the one before it, beyond which a person should know that there is one.
+const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 /// How often to look whether the file has changed. Looking costs one `stat`.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
@@ -70,6 +74,8 @@ pub(crate) struct Site {
     standing: RwLock<Standing>,
     /// One change at a time: deploys, rollbacks, scaling.
     changing: Mutex<()>,
+    /// Whether a SIGHUP came while there was one.
+    reload_waits: AtomicBool,
 }
 
 impl Site {
@@ -84,6 +90,7 @@ impl Site {
             ledger_trouble: RwLock::new(None),
             standing: RwLock::new(Standing::load(&parts.state)),
             changing: Mutex::new(()),
+            reload_waits: AtomicBool::new(false),
             parts,
         }
     }
@@ -156,7 +163,7 @@ impl Site {
         within: Duration,
         actor: &str,
     ) -> Result<Finished, Refusal> {
-        let _turn = self.turn()?;
+        let _turn = self.turn().await?;
         let shown = program.as_ref().map(|program| program.display().to_string()).unwrap_or_default();
         self.record(actor, "upgrade", "prumo", &shown).await?;
         let (reply, answer) = oneshot::channel();
@@ -172,11 +179,13 @@ impl Site {
         let site = self.clone();
         self.spawn("adoption", async move {
             // Nobody else may change anything before it is clear what there is.
-            let _turn = site.changing.lock().await;
+            let turn = site.changing.lock().await;
             let services = wire::services_for_run(&site.config(), site.parts.file.folder());
             for adopted in site.parts.run.adopt(services).await {
                 site.note_adopted(adopted).await;
             }
+            drop(turn);
+            site.catch_up().await;
         });
     }
 
@@ -212,8 +221,25 @@ impl Site {
         }
     }
 
+    /// Does what a SIGHUP asked for while a change was under way.
+    pub(crate) async fn catch_up(&self) {
+        if self.takes_waiting_reload() {
+            self.reload().await;
+        }
+    }
+
+    /// Whether a SIGHUP waits for the end of a change; asked once.
+    pub(crate) fn takes_waiting_reload(&self) -> bool {
+        self.reload_waits.swap(false, Ordering::SeqCst)
+    }
+
     async fn apply_routes(&self) -> Result<(), Refusal> {
-        let _turn = self.turn()?;
+        // Said before looking, so that a change that ends in between sees it.
+        self.reload_waits.store(true, Ordering::SeqCst);
+        let Ok(_turn) = self.changing.try_lock() else {
+            return Err(Refusal::new(RefusalKind::Refused, "a change is under way; the file is read when it is done"));
+        };
+        self.reload_waits.store(false, Ordering::SeqCst);
         let reading = match self.parts.file.read() {
             Ok(reading) => reading,
             Err(error) => {
@@ -250,7 +276,7 @@ impl Site {
         actor: &str,
         steps: mpsc::Sender<Step>,
     ) -> Result<Finished, Refusal> {
-        let _turn = self.turn()?;
+        let _turn = self.turn().await?;
         let reading = self.parts.file.read().map_err(crate::file::ReadError::into_refusal)?;
         let chosen = choose(&reading.config, names)?;
         self.record(actor, "deploy", &chosen.iter().cloned().collect::<Vec<_>>().join(" "), "").await?;
@@ -290,7 +316,7 @@ impl Site {
         actor: &str,
         steps: mpsc::Sender<Step>,
     ) -> Result<Finished, Refusal> {
-        let _turn = self.turn()?;
+        let _turn = self.turn().await?;
         self.know(service)?;
         self.record(actor, "rollback", service, &to.map(|to| format!("to release {to}")).unwrap_or_default()).await?;
         let deployed = self.parts.run.by(actor).rollback(service, to, steps).await.map_err(refusal)?;
@@ -299,7 +325,7 @@ impl Site {
 
     /// Changes how many replicas run.
     pub(crate) async fn scale(&self, service: &str, replicas: u32, actor: &str) -> Result<Finished, Refusal> {
-        let _turn = self.turn()?;
+        let _turn = self.turn().await?;
         self.know(service)?;
         if !(1..=100).contains(&replicas) {
             return Err(Refusal::new(RefusalKind::Refused, format!("a service has 1 to 100 replicas, not {replicas}"))
@@ -320,7 +346,7 @@ impl Site {
         actor: &str,
         steps: mpsc::Sender<Step>,
     ) -> Result<Finished, Refusal> {
-        let _turn = self.turn()?;
+        let _turn = self.turn().await?;
         self.know(service)?;
         self.record(actor, "restart", service, "").await?;
         let deployed = self.parts.run.by(actor).restart(service, steps).await.map_err(refusal)?;
@@ -470,8 +496,10 @@ impl Site {
         }
     }
 
-    fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Refusal> {
-        self.changing.try_lock().map_err(|_| {
+    /// Waits a little for one that is nearly done, as the start of a site is when its status says so already.
+    async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Refusal> {
+        let turn = self.parts.clock.timeout(TURN_WITHIN, self.changing.lock()).await;
+        turn.map_err(|_| {
             Refusal::new(RefusalKind::Refused, "another change is under way on this site")
                 .hint("`prumo status` shows it; try again when it is done")
         })

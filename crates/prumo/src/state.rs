@@ -144,8 +144,9 @@ impl State {
     }
 
     fn write_lock(&self, text: &str) -> std::io::Result<()> {
-        self.lock.set_len(0)?;
-        std::os::unix::fs::FileExt::write_all_at(&self.lock, text.as_bytes(), 0)
+        // Never empty in between: an empty one says that everything was stopped in order.
+        std::os::unix::fs::FileExt::write_all_at(&self.lock, text.as_bytes(), 0)?;
+        self.lock.set_len(text.len() as u64)
     }
 }
 

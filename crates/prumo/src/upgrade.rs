@@ -3,6 +3,7 @@
 //! Until `Yours` is sent nothing has changed; after it the successor supervises, or has failed and is dead, and this
 //! process takes back what it had given. `docs/decisions/0013-own-upgrade.md` tells why in this order.
 
+use std::convert::Infallible;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::mem;
@@ -24,6 +25,7 @@ use crate::cli::{Exit, Outcome};
 use crate::daemon::{BACK_STOPS_WITHIN, Daemon, FRONT_STOPS_WITHIN, House, furnish};
 use crate::handover::elders::{Elders, Parting, serve_as_elder};
 use crate::handover::{Line, Message, Origin, notify};
+use crate::keep;
 use crate::state::State;
 
 /// How many of a failed successor's last lines are shown.
@@ -53,6 +55,15 @@ pub(crate) struct Heir {
     child: Child,
 }
 
+/// What signals asked for while this process was handing over.
+#[derive(Default)]
+pub(crate) struct Heard {
+    /// Everything is to stop.
+    pub stop: bool,
+    /// The file is to be read again.
+    pub reload: bool,
+}
+
 /// A process that is to become the successor.
 struct Successor {
     program: PathBuf,
@@ -64,9 +75,10 @@ struct Successor {
 
 impl Daemon {
     /// Makes a successor run the site, or says why not; then everything is as before.
-    pub(crate) async fn hand_over(&mut self, wish: Wish) {
+    pub(crate) async fn hand_over(&mut self, wish: Wish, signals: &mut Signals) -> Heard {
         let Wish { program, within, reply } = wish;
-        let outcome = Box::pin(self.try_hand_over(program, within)).await;
+        let (mut heard, before) = (Heard::default(), Arc::clone(&self.site));
+        let outcome = Box::pin(self.try_hand_over(program, within, signals, &mut heard)).await;
         let told = outcome.map(|(heir, message): (Heir, String)| {
             tracing::info!("{message}");
             self.heir = Some(heir);
@@ -76,9 +88,17 @@ impl Daemon {
             tracing::error!(why = refusal.message, "no successor");
         }
         drop(reply.send(told));
+        heard.reload |= before.takes_waiting_reload();
+        heard
     }
 
-    async fn try_hand_over(&mut self, program: Option<PathBuf>, within: Duration) -> Result<(Heir, String), Refusal> {
+    async fn try_hand_over(
+        &mut self,
+        program: Option<PathBuf>,
+        within: Duration,
+        signals: &mut Signals,
+        heard: &mut Heard,
+    ) -> Result<(Heir, String), Refusal> {
         if self.house.keeper.is_none() && !notify::is_watched() {
             return Err(Refusal::new(
                 RefusalKind::Refused,
@@ -90,8 +110,11 @@ impl Daemon {
         let clock = self.house.clock.clone();
         let deadline = clock.now() + within;
         let mut successor = Successor::start(&self.house, &program)?;
-        let prepared = clock.timeout(within, successor.prepare(&self.house)).await;
-        if let Err(why) = prepared.unwrap_or(Err(None)) {
+        let prepared = tokio::select! {
+            prepared = clock.timeout(within, successor.prepare(&self.house)) => prepared.unwrap_or(Err(None)),
+            () = heard.until_stop(signals) => Err(Some(failed("prumo was asked to stop".to_owned()))),
+        };
+        if let Err(why) = prepared {
             return Err(successor.give_up(why).await);
         }
         // From here on questions wait in the queues, and replicas run unsupervised, until the successor is there.
@@ -99,9 +122,14 @@ impl Daemon {
         self.back.stop(BACK_STOPS_WITHIN).await;
         Elders::pause(mem::replace(&mut self.house.hearing, Drain::new(clock.clone()))).await;
         let left = deadline.max(clock.now() + Duration::from_secs(1)).since(clock.now());
-        match clock.timeout(left, successor.succeed()).await.unwrap_or(Err(None)) {
+        let pid = successor.child.id();
+        let succeeded = tokio::select! {
+            succeeded = clock.timeout(left, successor.succeed()) => succeeded.unwrap_or(Err(None)),
+            // What is asked of us is asked of whoever runs the site when this is over.
+            never = heard.pass_on(signals, pid) => match never {},
+        };
+        match succeeded {
             Ok(version) => {
-                let pid = successor.child.id();
                 notify::tell(&format!("MAINPID={pid}\nREADY=1"));
                 if notify::is_watched() {
                     // What it says itself is heard from now on.
@@ -220,6 +248,29 @@ async fn close_desk(desk: Drain, clock: &Clock) {
 
 /// Why a successor did not come up, when it could say so.
 type Why = Option<Refusal>;
+
+impl Heard {
+    fn note(&mut self, signal: Signal) {
+        match signal {
+            Signal::Stop => self.stop = true,
+            Signal::Reload => self.reload = true,
+        }
+    }
+
+    async fn until_stop(&mut self, signals: &mut Signals) {
+        while !self.stop {
+            self.note(signals.next().await);
+        }
+    }
+
+    async fn pass_on(&mut self, signals: &mut Signals, pid: u32) -> Infallible {
+        loop {
+            let signal = signals.next().await;
+            self.note(signal);
+            keep::send(pid, signal);
+        }
+    }
+}
 
 impl Successor {
     fn start(house: &House, program: &Path) -> Result<Successor, Refusal> {

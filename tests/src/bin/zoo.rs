@@ -14,8 +14,9 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What is wrong with each answer.
 #[derive(Clone, Copy, Default)]
@@ -24,8 +25,10 @@ struct Manners {
     error: bool,
     /// Takes connections and never answers.
     silent: bool,
-    /// `/health` turns bad this long after the start.
-    unhealthy_after: Option<Duration>,
+    /// `/health` is bad while this file is there.
+    sick_while: Option<&'static Path>,
+    /// Each answer but `/health` waits until this file is there.
+    waits_for: Option<&'static Path>,
     /// Hangs up this long after each answer without having said so.
     hangs_up_after: Option<Duration>,
     /// Each answer but `/health` takes this long.
@@ -41,7 +44,8 @@ wrong-port         listens on some port that nobody told it to
 500                answers every request with an error
 hang               takes connections and never answers
 slow MS            answers late
-unhealthy SECONDS  turns unhealthy after a while
+unhealthy FILE     is unhealthy while this file is there
+wait-for FILE      answers when this file is there; FILE.asked is there once somebody waits
 hang-up MS         closes kept connections without a word
 print BYTES        prints so many bytes while it serves
 eat-memory MB      takes so much memory
@@ -72,7 +76,8 @@ fn main() -> ExitCode {
         "500" => serve(own_port(), Manners { error: true, ..manners }),
         "hang" => serve(own_port(), Manners { silent: true, ..manners }),
         "slow" => serve(own_port(), Manners { slowness: Duration::from_millis(number), ..manners }),
-        "unhealthy" => serve(own_port(), Manners { unhealthy_after: Some(Duration::from_secs(number)), ..manners }),
+        "unhealthy" => serve(own_port(), Manners { sick_while: Some(lasting(&detail)), ..manners }),
+        "wait-for" => serve(own_port(), Manners { waits_for: Some(lasting(&detail)), ..manners }),
         "hang-up" => serve(own_port(), Manners { hangs_up_after: Some(Duration::from_millis(number)), ..manners }),
         "print" => serve_and(manners, move || print(number)),
         "eat-memory" => serve_and(manners, move || eat(number)),
@@ -98,6 +103,11 @@ fn main() -> ExitCode {
         }
     }
     ExitCode::SUCCESS
+}
+
+/// A path that lives as long as this program.
+fn lasting(path: &str) -> &'static Path {
+    Path::new(Box::leak(path.to_owned().into_boxed_str()))
 }
 
 /// An ignored signal stays ignored across exec, which spares this program the unsafe call.
@@ -142,15 +152,14 @@ fn own_port() -> u16 {
 fn serve(port: u16, manners: Manners) {
     let listener =
         TcpListener::bind(("127.0.0.1", port)).unwrap_or_else(|error| panic!("cannot listen on port {port}: {error}"));
-    let began = Instant::now();
     println!("zoo: listening on {}", listener.local_addr().unwrap());
     for stream in listener.incoming().flatten() {
-        std::thread::spawn(move || converse(stream, manners, began));
+        std::thread::spawn(move || converse(stream, manners));
     }
 }
 
 /// Answers the requests of one connection; what the peer does wrong ends it.
-fn converse(stream: TcpStream, manners: Manners, began: Instant) -> Option<()> {
+fn converse(stream: TcpStream, manners: Manners) -> Option<()> {
     let _ = stream.set_nodelay(true);
     let mut reader = BufReader::new(stream.try_clone().ok()?);
     let mut writer = stream;
@@ -158,7 +167,7 @@ fn converse(stream: TcpStream, manners: Manners, began: Instant) -> Option<()> {
         if manners.silent {
             std::thread::sleep(Duration::MAX);
         }
-        let (status, body) = request.answer(manners, began);
+        let (status, body) = request.answer(manners);
         let close = if request.close { "connection: close\r\n" } else { "" };
         let head = format!(
             "HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n{close}\r\n",
@@ -206,14 +215,15 @@ impl Request {
         Some(Request { method, target, body, close })
     }
 
-    fn answer(&self, manners: Manners, began: Instant) -> (&'static str, Vec<u8>) {
-        if manners.error
-            || self.target == "/health" && manners.unhealthy_after.is_some_and(|after| began.elapsed() >= after)
-        {
+    fn answer(&self, manners: Manners) -> (&'static str, Vec<u8>) {
+        if manners.error || self.target == "/health" && manners.sick_while.is_some_and(Path::exists) {
             return ("500 Internal Server Error", b"{\"error\":\"zoo is unwell, as it was told to be\"}".to_vec());
         }
         if self.target != "/health" {
             std::thread::sleep(manners.slowness);
+            if let Some(file) = manners.waits_for {
+                wait_for(file);
+            }
         }
         match (self.method.as_str(), self.target.split_once("?n=")) {
             ("POST", _) => ("200 OK", self.body.clone()),
@@ -222,6 +232,13 @@ impl Request {
             _ if matches!(self.target.as_str(), "/" | "/whoami") => ("200 OK", whoami().into_bytes()),
             _ => ("404 Not Found", b"{\"error\":\"there is no such animal\"}".to_vec()),
         }
+    }
+}
+
+fn wait_for(file: &Path) {
+    std::fs::write(file.with_extension("asked"), "").unwrap();
+    while !file.exists() {
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

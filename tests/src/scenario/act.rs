@@ -76,11 +76,11 @@ impl Scene {
         let status = self.site.status(service).expect("the service is known");
         let pid = *status.pids().first().expect("a replica runs");
         process::signal(pid, Signal::KILL);
-        assert!(process::eventually(std::time::Duration::from_secs(5), || !process::lives(pid)));
+        assert!(process::eventually(std::time::Duration::from_secs(60), || !process::lives(pid)));
     }
 
     fn await_log(&self, text: &str) {
-        let told = process::eventually(std::time::Duration::from_secs(5), || self.site.log().contains(text));
+        let told = process::eventually(std::time::Duration::from_secs(60), || self.site.log().contains(text));
         assert!(told, "prumo never printed {text:?}\n{}", self.site.story());
     }
 

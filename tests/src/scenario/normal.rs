@@ -4,12 +4,11 @@ use std::sync::LazyLock;
 
 use regex_lite::Regex;
 
-/// Each pattern and what stands for it, in the order in which they are applied.
-const PATTERNS: [(&str, &str); 17] = [
+/// What is known by what stands around it, and what stands for it: named first, because any of these numbers may be equal to a port of the site.
+const BY_THEIR_PLACE: [(&str, &str); 14] = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[TIME]"),
     (r"\bpid \d+", "pid [PID]"),
     (r#""pid":\d+"#, r#""pid":[PID]"#),
-    (r"\b127\.0\.0\.1:\d+", "127.0.0.1:[PORT]"),
     (r#""memory_bytes":\d+"#, r#""memory_bytes":[BYTES]"#),
     (r"\b\d+\.\d MB", "[MEMORY]"),
     (r"\b\d+\.\d ms", "[MS]"),
@@ -21,6 +20,11 @@ const PATTERNS: [(&str, &str); 17] = [
     (r"\b\d+(\.\d+)? % free\b", "[PERCENT] free"),
     (r"\b\d+ of \d+ cores?\b", "[CORES]"),
     (r"\bprumo \d+\.\d+\.\d+", "prumo [VERSION]"),
+];
+
+/// What is left when the site's own ports and folders have their names.
+const AFTERWARDS: [(&str, &str); 3] = [
+    (r"\b127\.0\.0\.1:\d+", "127.0.0.1:[PORT]"),
     // Columns are as wide as their widest cell, which a name of another length changes.
     (r"(\[[A-Z]+\]) {2,}", "$1  "),
     (r"(?m)[ \t]+$", ""),
@@ -28,10 +32,9 @@ const PATTERNS: [(&str, &str); 17] = [
 
 /// The text with names for what differs. `known` are the ports, programs and folder of the site.
 pub(super) fn normal(text: &str, known: &[(&str, String)]) -> String {
-    static COMPILED: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| {
-        PATTERNS.iter().map(|(pattern, name)| (Regex::new(pattern).expect("the patterns are good"), *name)).collect()
-    });
-    let mut text = text.to_owned();
+    static FIRST: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| compiled(&BY_THEIR_PLACE));
+    static LAST: LazyLock<Vec<(Regex, &str)>> = LazyLock::new(|| compiled(&AFTERWARDS));
+    let mut text = named(text.to_owned(), &FIRST);
     for (name, value) in known {
         let is_port = value.bytes().all(|byte| byte.is_ascii_digit());
         // A port is only a port behind a colon or in front of nothing else that is a number.
@@ -43,7 +46,15 @@ pub(super) fn normal(text: &str, known: &[(&str, String)]) -> String {
             false => text.replace(value, name),
         };
     }
-    for (pattern, name) in COMPILED.iter() {
+    named(text, &LAST)
+}
+
+fn compiled(patterns: &[(&str, &'static str)]) -> Vec<(Regex, &'static str)> {
+    patterns.iter().map(|(pattern, name)| (Regex::new(pattern).expect("the patterns are good"), *name)).collect()
+}
+
+fn named(mut text: String, patterns: &[(Regex, &str)]) -> String {
+    for (pattern, name) in patterns {
         text = pattern.replace_all(&text, *name).into_owned();
     }
     text

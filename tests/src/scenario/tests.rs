@@ -71,6 +71,8 @@ fn variable_text_is_named() {
     let check = |text: &str, expected: &str| assert_eq!(normal(text, &known), expected);
     check("at 2026-01-02T03:04:05.678Z (pid 99)", "at [TIME] (pid [PID])");
     check("http://127.0.0.1:21234 and 127.0.0.1:4000", "http://127.0.0.1:[EDGE] and 127.0.0.1:[PORT]");
+    check("127.0.0.1:21234 (pid 21234)", "127.0.0.1:[EDGE] (pid [PID])");
+    check("\"pid\":21234,\"response_time_ms\":0.21234", "\"pid\":[PID],\"response_time_ms\":[MS]");
     check("/tmp/x1/prumo.toml:3:1", "[SITE]/prumo.toml:3:1");
     check("  0.3s  web  release 2", "[SECONDS]  web  release 2");
     check("pid 1     healthy   \nnext", "pid [PID]  healthy\nnext");

@@ -161,6 +161,31 @@ async fn events_come_as_lines() {
     assert!(body.contains("{\"event\":\"skipped\",\"lines\":2}\n"), "{body}");
 }
 
+/// Goal: a change that has nothing to tell for long has the head of its answer all the same.
+#[tokio::test]
+async fn a_slow_change_is_answered() {
+    let (clock, simulation) = Clock::simulated(1, prumo_clock::Timestamp::from_millis(0));
+    let drain = prumo_drain::Drain::new(clock.clone());
+    let (sender, events) = mpsc::channel(4);
+    let (answer, ()) = tokio::join!(stream(events, drain.stage("test").stopping(), &clock), async {
+        simulation.advance(FIRST_EVENT_WITHIN);
+    });
+    assert_eq!(answer.status(), 200);
+    sender.try_send(Event::Skipped { lines: 7 }).unwrap();
+    drop(sender);
+    let body = answer.into_body().collect().await.unwrap().to_bytes();
+    assert!(body.starts_with(b"{\"event\":\"skipped\",\"lines\":7}"), "{body:?}");
+}
+
+/// Goal: the largest secret gets through, however JSON writes it.
+#[tokio::test]
+async fn the_largest_secret_gets_through() {
+    let site = site(false).await;
+    let body = format!("{{\"value\":\"{}\"}}", "\\u0001".repeat(SECRET_BYTES_MAX));
+    let (status, answer) = site.ask("PUT", "/api/v1/secrets/key", &site.tokens[3].1.clone(), &body).await;
+    assert_eq!(status, 200, "{answer}");
+}
+
 /// Goal: over the socket the owner is an administrator without a token, and the client of the command line understands the answers.
 #[tokio::test]
 async fn the_socket_knows_its_owner() {

@@ -229,7 +229,14 @@ pub(crate) async fn serve_as_elder(line: &Line, edge: &Edge, clock: &Clock) -> P
                     leave_at.get_or_insert(clock.now() + LEAVE_WITHIN);
                 }
                 Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return Parting::Alone,
+                // It told us to leave before it left itself: the site is stopping.
+                Ok(None) | Err(_) => match leave_at {
+                    Some(at) => {
+                        clock.sleep(at.since(clock.now())).await;
+                        return Parting::Asked;
+                    }
+                    None => return Parting::Alone,
+                },
             },
         }
         if leave_at.is_some_and(|at| clock.now() >= at) {

@@ -63,6 +63,12 @@ pub(crate) enum Message {
     Flight(Flight),
     /// An elder is to end soon.
     Leave,
+    /// To the keeper: everything is stopped in order, and this process ends now. Its parent may be another process, which
+    /// alone learns how it ended.
+    Over {
+        /// The exit code.
+        code: u8,
+    },
     /// To the keeper: this process is the one to watch. To the successor: the service manager watches it now.
     Main {
         /// Its process id.

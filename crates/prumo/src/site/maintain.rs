@@ -1,7 +1,5 @@
 //! Closing routes for a while, and opening them again.
 
-use std::time::Duration;
-
 use prumo_api::ask::Finished;
 use prumo_api::{Refusal, RefusalKind};
 use prumo_config::Config;
@@ -9,15 +7,10 @@ use prumo_config::Config;
 use super::{Site, status};
 use crate::maintenance::Standing;
 
-/// How long to wait until every core of the edge uses a new table: each takes it between two requests.
-const SETTLE_WITHIN: Duration = Duration::from_secs(2);
-/// How often to look whether they do.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
-
 impl Site {
     /// Puts routes into maintenance or takes them out of it; none named means all.
     pub(crate) async fn maintain(&self, on: bool, routes: &[String], actor: &str) -> Result<Finished, Refusal> {
-        let _turn = self.turn()?;
+        let _turn = self.turn().await?;
         let config = self.config();
         if let Some(unknown) = routes.iter().find(|name| !config.routes.iter().any(|route| route.name == **name)) {
             return Err(no_such_route(unknown, &config));
@@ -36,7 +29,7 @@ impl Site {
             drop(before.store(&self.parts.state));
             return Err(refusal);
         }
-        self.await_cores().await;
+        self.front_is_everywhere().await;
         let by_file = config.routes.iter().filter(|route| route.maintenance).map(|route| route.name.as_str());
         let still: Vec<&str> =
             by_file.filter(|name| !on && (routes.is_empty() || routes.iter().any(|one| one == name))).collect();
@@ -45,19 +38,6 @@ impl Site {
             [] => said,
             still => format!("{said}; but the file says `maintenance = true` for {}", still.join(", ")),
         }))
-    }
-
-    /// Waits until every core uses the newest table, so that what was said is so. A core that is gone is not waited for
-    /// for long.
-    async fn await_cores(&self) {
-        let (clock, began) = (&self.parts.clock, self.parts.clock.now());
-        while clock.now().since(began) < SETTLE_WITHIN {
-            let report = self.parts.edge.report();
-            if report.settled >= report.generation {
-                return;
-            }
-            clock.sleep(LOOK_EVERY).await;
-        }
     }
 
     pub(super) fn standing(&self) -> Standing {

@@ -42,12 +42,20 @@ async fn a_hung_replica_is_replaced() {
     site.end().await;
 }
 
+/// A script that waits for a file before it does this, and the file: a deploy has to see it live first.
+fn after_go(folder: &Folder, command: &str) -> (String, std::path::PathBuf) {
+    let go = folder.root.path().join("go");
+    (format!("while [ ! -e {} ]; do sleep 0.02; done; {command}", go.display()), go)
+}
+
 /// Goal: a replica that ends again and again after it had served is in a crash loop, and that is said.
 #[tokio::test]
 async fn a_crash_loop_is_said() {
     let folder = Folder::new();
     let site = folder.start().await;
-    site.deploy(worker("job", &["APP", "wait", "150", "exit", "0"])).await.unwrap();
+    let (script, go) = after_go(&folder, "exit 0");
+    site.deploy(worker("job", &["sh", "-c", &script])).await.unwrap();
+    std::fs::write(go, "").unwrap();
     let looping = |status: &ServiceStatus| status.replicas.iter().any(|one| one.state == ReplicaState::CrashLooping);
     let status = site.until("job", "crash-looping", looping).await;
     assert!(status.notes.iter().any(|note| note.contains("crash loop")), "{:?}", status.notes);
@@ -182,9 +190,11 @@ async fn limits_hold_or_are_said_not_to() {
 async fn running_out_of_memory_is_said() {
     let folder = Folder::new();
     let site = folder.start().await;
-    let mut spec = worker("job", &["sh", "-c", "sleep 0.2; exec tail /dev/zero"]);
+    let (script, go) = after_go(&folder, "exec tail /dev/zero");
+    let mut spec = worker("job", &["sh", "-c", &script]);
     spec.memory = Some(32 << 20);
     site.deploy(spec).await.unwrap();
+    std::fs::write(go, "").unwrap();
     let ended = |status: &ServiceStatus| status.replicas.iter().any(|one| one.last_exit.is_some());
     let status = site.until("job", "ended", ended).await;
     if status.replicas[0].limits[0].contains("by cgroup") {
