@@ -6,7 +6,9 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use prumo_clock::{Clock, Moment};
@@ -30,8 +32,11 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Addresses of one name that are used: a bound for what a name server may make us hold.
 const ADDRESSES_MAX: usize = 64;
 
-/// Takes the upstreams of all services outside.
-pub(crate) type Publish = Box<dyn Fn(BTreeMap<String, Vec<Upstream>>) + Send>;
+/// The upstreams of all services outside.
+type Upstreams = BTreeMap<String, Vec<Upstream>>;
+
+/// Takes them.
+pub(crate) type Publish = Box<dyn Fn(Upstreams) + Send>;
 
 /// How one service outside is, for people.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -66,6 +71,8 @@ struct Wanted {
 /// A service with what is the same for all its addresses.
 struct Watched {
     settings: Outside,
+    /// What was in the authority's file.
+    authority: Option<Vec<u8>>,
     config: Option<Arc<ClientConfig>>,
 }
 
@@ -74,12 +81,13 @@ impl Watch {
     pub(crate) fn set(&self, services: Vec<Outside>) -> Result<(), EdgeError> {
         let before = Arc::clone(&self.lock().services);
         let keep_or_make = |settings: Outside| -> Result<Watched, EdgeError> {
-            let known = before.iter().find(|known| known.settings == settings);
+            let authority = read_authority(&settings)?;
+            let known = before.iter().find(|known| known.settings == settings && known.authority == authority);
             let config = match known {
                 Some(known) => known.config.clone(),
-                None => client_config(&settings)?,
+                None => client_config(&settings, authority.as_deref())?,
             };
-            Ok(Watched { settings, config })
+            Ok(Watched { settings, authority, config })
         };
         let services = services.into_iter().map(keep_or_make).collect::<Result<Vec<_>, _>>()?;
         self.lock().services = Arc::new(services);
@@ -105,7 +113,7 @@ impl Watch {
             wanted.is_running = true;
         }
         let (watch, stopping) = (Arc::clone(self), stage.stopping());
-        stage.thread("services outside", move || {
+        let started = stage.thread("services outside", move || {
             let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
                 tracing::error!("services outside are not watched: there is no runtime");
                 return;
@@ -118,54 +126,48 @@ impl Watch {
             });
             // A name that is being looked up is not waited for.
             runtime.shutdown_background();
-        })
+        });
+        if started.is_err() {
+            self.lock().is_running = false;
+        }
+        started
     }
 
     async fn run(&self, clock: &Clock, publish: Publish) {
-        let mut known = BTreeMap::new();
-        let mut published = BTreeMap::new();
+        let mut known: BTreeMap<String, Vec<Known>> = BTreeMap::new();
+        let mut published = Upstreams::new();
         loop {
             let services = Arc::clone(&self.lock().services);
-            let (mut upstreams, mut reports) = (BTreeMap::new(), BTreeMap::new());
-            for service in services.iter() {
-                let (found, report) = self.look(service, &mut known, clock).await;
-                upstreams.insert(service.settings.service.clone(), found);
-                reports.insert(service.settings.service.clone(), report);
-            }
-            known.retain(|(service, _), _| upstreams.contains_key(service));
-            tell_changes(&self.lock().reports, &reports);
-            self.lock().reports = reports;
-            if upstreams != published {
-                publish(upstreams.clone());
-                published = upstreams;
-            }
+            let is_wanted = |name: &String| services.iter().any(|service| service.settings.service == *name);
+            self.lock().reports.retain(|name, _| is_wanted(name));
+            let mut upstreams = published.clone();
+            upstreams.retain(|name, _| is_wanted(name));
+            tell(&publish, &mut published, &upstreams);
+            let mut before = std::mem::take(&mut known);
+            let looks = services.iter().map(|service| {
+                let name = service.settings.service.clone();
+                let known = before.remove(&name).unwrap_or_default();
+                async { (name, service.look(known, clock).await) }
+            });
+            // Each is told as soon as it is known: one that cannot be reached keeps no other waiting.
+            as_they_end(looks, |(name, looked)| {
+                self.note(&name, &looked.report);
+                upstreams.insert(name.clone(), looked.upstreams);
+                known.insert(name, looked.known);
+                tell(&publish, &mut published, &upstreams);
+            })
+            .await;
             let _ = clock.timeout(KNOCK_EVERY, self.changed.notified()).await;
         }
     }
 
-    async fn look(
-        &self,
-        service: &Watched,
-        known: &mut BTreeMap<(String, usize), Known>,
-        clock: &Clock,
-    ) -> (Vec<Upstream>, OutsideReport) {
-        let (mut all, mut report) = (Vec::new(), OutsideReport::default());
-        for (number, place) in service.settings.at.iter().enumerate() {
-            let known = known.entry((service.settings.service.clone(), number)).or_default();
-            if let Err(why) = known.refresh(place, service.settings.resolve_every, clock).await {
-                self.lock().lookups_failed += 1;
-                tracing::warn!(service = service.settings.service, why, "name not looked up, what was known stays");
-                report.lost.push(why);
-            }
-            for address in &known.addresses {
-                let refusal = knock(address, clock).await.err();
-                all.push((service.upstream(place, address), refusal));
-            }
-        }
-        report.upstreams = all.iter().map(|(upstream, refusal)| (upstream.id.clone(), refusal.clone())).collect();
-        let is_any_well = all.iter().any(|(_, refusal)| refusal.is_none());
-        all.retain(|(_, refusal)| refusal.is_none() || !is_any_well);
-        (all.into_iter().map(|(upstream, _)| upstream).collect(), report)
+    /// Keeps the report, and says what is new about the service.
+    fn note(&self, service: &str, report: &OutsideReport) {
+        let mut wanted = self.lock();
+        wanted.lookups_failed += report.lost.len() as u64;
+        let before = wanted.reports.insert(service.to_owned(), report.clone());
+        drop(wanted);
+        tell_changes(service, before.as_ref(), report);
     }
 
     fn lock(&self) -> MutexGuard<'_, Wanted> {
@@ -174,16 +176,49 @@ impl Watch {
     }
 }
 
-/// Says which services have become reachable, and which no longer are.
-fn tell_changes(before: &BTreeMap<String, OutsideReport>, now: &BTreeMap<String, OutsideReport>) {
-    for (service, report) in now {
-        let known = before.get(service).map(OutsideReport::is_reachable);
-        match report.is_reachable() {
-            is_reachable if known == Some(is_reachable) => {}
-            true => tracing::info!(service, "service outside is reachable"),
-            false => tracing::warn!(service, "service outside is not reachable at any address"),
-        }
+/// Publishes the upstreams if they are not what was published before.
+fn tell(publish: &Publish, published: &mut Upstreams, upstreams: &Upstreams) {
+    if upstreams != published {
+        publish(upstreams.clone());
+        published.clone_from(upstreams);
     }
+}
+
+/// Says whether a service has become reachable or no longer is, and which names can no longer be looked up.
+fn tell_changes(service: &str, before: Option<&OutsideReport>, now: &OutsideReport) {
+    let was_lost = |why: &String| before.is_some_and(|before| before.lost.contains(why));
+    for why in now.lost.iter().filter(|why| !was_lost(why)) {
+        tracing::warn!(service, why, "name not looked up, what was known stays");
+    }
+    match now.is_reachable() {
+        is_reachable if before.map(OutsideReport::is_reachable) == Some(is_reachable) => {}
+        true => tracing::info!(service, "service outside is reachable"),
+        false => tracing::warn!(service, "service outside is not reachable at any address"),
+    }
+}
+
+/// Does all of this work at once, and gives each outcome to `take` when it is there.
+async fn as_they_end<T>(work: impl Iterator<Item = impl Future<Output = T>>, mut take: impl FnMut(T)) {
+    let mut open: Vec<_> = work.map(Box::pin).collect();
+    std::future::poll_fn(|cx| {
+        open.retain_mut(|one| match one.as_mut().poll(cx) {
+            Poll::Ready(outcome) => {
+                take(outcome);
+                false
+            }
+            Poll::Pending => true,
+        });
+        if open.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}
+
+/// What one look at a service found.
+struct Looked {
+    upstreams: Vec<Upstream>,
+    report: OutsideReport,
+    /// For the next look.
+    known: Vec<Known>,
 }
 
 /// The addresses of a place, as of the last time that it could be looked up.
@@ -238,51 +273,111 @@ async fn knock(address: &Address, clock: &Clock) -> Result<(), String> {
 }
 
 impl Watched {
-    fn upstream(&self, place: &Place, address: &Address) -> Upstream {
+    /// Looks its names up where that is due, and knocks at its addresses, at all of them at once.
+    async fn look(&self, mut known: Vec<Known>, clock: &Clock) -> Looked {
+        let places = &self.settings.at;
+        known.resize_with(places.len(), Known::default);
+        let mut report = OutsideReport::default();
+        let refreshed = known
+            .iter_mut()
+            .zip(places)
+            .map(|(known, place)| async { known.refresh(place, self.settings.resolve_every, clock).await });
+        as_they_end(refreshed, |looked| report.lost.extend(looked.err())).await;
+        report.lost.sort_unstable();
+        let addresses = known
+            .iter()
+            .zip(places)
+            .flat_map(|(known, place)| known.addresses.iter().map(move |address| (place, address)));
+        let mut found = Vec::new();
+        let knocks = addresses.enumerate().map(|(number, (place, address))| async move {
+            (number, self.upstream(place, address), knock(address, clock).await.err())
+        });
+        as_they_end(knocks, |one| found.push(one)).await;
+        found.sort_unstable_by_key(|(number, _, _)| *number);
+        let mut all = Vec::new();
+        for (_, upstream, refusal) in found {
+            match upstream {
+                Ok(upstream) => {
+                    report.upstreams.push((upstream.id.clone(), refusal.clone()));
+                    all.push((upstream, refusal));
+                }
+                Err((id, why)) => report.upstreams.push((id, Some(why))),
+            }
+        }
+        let is_any_well = all.iter().any(|(_, refusal)| refusal.is_none());
+        all.retain(|(_, refusal)| refusal.is_none() || !is_any_well);
+        Looked { upstreams: all.into_iter().map(|(upstream, _)| upstream).collect(), report, known }
+    }
+
+    /// The upstream at one address. With the id of one that cannot be used comes the reason.
+    fn upstream(&self, place: &Place, address: &Address) -> Result<Upstream, (String, String)> {
         let shown = match address {
             Address::Tcp(address) => address.to_string(),
             Address::Unix(path) => format!("unix:{}", path.display()),
         };
+        let id = format!("{}@{shown}", self.settings.service);
         let secure = match (place, &self.config) {
-            (Place::Host { host, tls: true, .. }, Some(config)) => {
-                let name = ServerName::try_from(host.clone()).ok();
-                name.map(|name| Secure { name, config: Arc::clone(config) })
-            }
+            (Place::Host { host, tls: true, .. }, config) => match (ServerName::try_from(host.clone()), config) {
+                (Ok(name), Some(config)) => Some(Secure { name, config: Arc::clone(config) }),
+                // Never in clear text where TLS is wanted.
+                _ => return Err((id, format!("`{host}` is no name that a certificate could be for"))),
+            },
             _ => None,
         };
-        Upstream {
+        Ok(Upstream {
             protocol: self.settings.protocol,
             secure,
             host: if self.settings.sees_clients_host { None } else { place.authority() },
-            ..Upstream::new(format!("{}@{shown}", self.settings.service), address.clone())
-        }
+            ..Upstream::new(id, address.clone())
+        })
+    }
+}
+
+fn speaks_tls(settings: &Outside) -> bool {
+    settings.at.iter().any(|place| matches!(place, Place::Host { tls: true, .. }))
+}
+
+/// What is in the authority's file, where one is named and needed.
+fn read_authority(settings: &Outside) -> Result<Option<Vec<u8>>, EdgeError> {
+    let file = settings.authority.as_ref().filter(|_| speaks_tls(settings));
+    let read = |file: &PathBuf| std::fs::read(file).map_err(|error| bad_authority(file, error.to_string()));
+    file.map(read).transpose()
+}
+
+fn bad_authority(file: &Path, why: String) -> EdgeError {
+    EdgeError::Certificate {
+        file: file.to_owned(),
+        why,
+        hint: "give the certificate of the authority that signs the service's certificates, as PEM",
     }
 }
 
 /// How TLS is spoken to the service; `None` when it is nowhere.
-fn client_config(settings: &Outside) -> Result<Option<Arc<ClientConfig>>, EdgeError> {
-    if !settings.at.iter().any(|place| matches!(place, Place::Host { tls: true, .. })) {
+fn client_config(settings: &Outside, authority: Option<&[u8]>) -> Result<Option<Arc<ClientConfig>>, EdgeError> {
+    if !speaks_tls(settings) {
         return Ok(None);
     }
     let mut roots = RootCertStore::empty();
-    match &settings.authority {
-        Some(file) => {
-            let bad = |why: String| EdgeError::Certificate {
-                file: file.clone(),
-                why,
-                hint: "give the certificate of the authority that signs the service's certificates, as PEM",
-            };
-            let found = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-            for certificate in found.map_err(|error| bad(error.to_string()))? {
-                roots.add(certificate).map_err(|error| bad(error.to_string()))?;
+    match settings.authority.as_deref().zip(authority) {
+        Some((file, authority)) => {
+            for certificate in CertificateDer::pem_slice_iter(authority) {
+                let certificate = certificate.map_err(|error| bad_authority(file, error.to_string()))?;
+                roots.add(certificate).map_err(|error| bad_authority(file, error.to_string()))?;
             }
             if roots.is_empty() {
-                return Err(bad("it holds no certificate".to_owned()));
+                return Err(bad_authority(file, "it holds no certificate".to_owned()));
             }
         }
         None => {
             let (_, ignored) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
             tracing::debug!(authorities = roots.len(), ignored, "authorities of the system");
+            if roots.is_empty() {
+                let service = &settings.service;
+                tracing::warn!(
+                    service,
+                    "this system knows no authorities, so no certificate of the service is trusted"
+                );
+            }
         }
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -168,6 +168,61 @@ fn says_what_cannot_be_looked_up() {
     eventually("the service is gone", || site.get("/").status == 503);
 }
 
+/// Goal: where TLS is wanted and no certificate could be for the host, nothing is asked; never in clear text.
+#[test]
+fn never_falls_back_to_clear_text() {
+    let (site, app) =
+        (Site::start_with(|_| {}, |route| site::forward(route).timeout = Duration::ZERO), App::named("app"));
+    // Resolvers take it for 127.0.0.1, a certificate does not.
+    site.edge.outside(vec![outside(&[place("127.1", app.address.port(), true)])]).unwrap();
+    eventually("it is looked up", || {
+        site.edge.outside_reports().get("app").is_some_and(|report| !report.upstreams.is_empty())
+    });
+    assert_eq!(site.get("/").status, 503);
+    assert!(app.asks().is_empty(), "{:?}", app.asks());
+    let report = &site.edge.outside_reports()["app"];
+    let refusal = report.upstreams[0].1.as_deref().unwrap();
+    assert!(refusal.contains("no name that a certificate could be for"), "{refusal}");
+}
+
+/// Goal: a service that nobody answers at keeps no other service waiting.
+#[test]
+fn one_in_the_dark_stalls_no_other() {
+    let (site, app) = (Site::start(), App::named("app"));
+    let well = outside(&[place("127.0.0.1", app.address.port(), false)]);
+    // As many as would take minutes one after the other. Their addresses are for documentation: packets to them are lost.
+    let dark = |number: u8| Outside {
+        service: format!("a{number:02}"),
+        ..outside(&[place(&format!("192.0.2.{number}"), 81, false)])
+    };
+    site.edge.outside((1..60).map(dark).chain([well]).collect()).unwrap();
+    await_upstreams(&site, 1);
+    assert_eq!(site.get("/").text(), "app GET / HTTP/1.1");
+}
+
+/// Goal: an authority whose file was replaced is read again when the services are given again.
+#[test]
+fn sees_another_authority() {
+    let behind = Site::start_with(|settings| settings.https = Port::Number(0), |_| {});
+    // Its own authority is somebody else's. It waits for no upstream, so that each look is short.
+    let site = Site::start_with(
+        |settings| settings.https = Port::Number(0),
+        |route| site::forward(route).timeout = Duration::ZERO,
+    );
+    let app = App::named("far away");
+    behind.serve(&[app.upstream("one")]);
+    let file = site.folder.path().join("authority.pem");
+    std::fs::copy(site.edge.authority_certificate(), &file).unwrap();
+    let service =
+        Outside { authority: Some(file.clone()), ..outside(&[place("localhost", behind.https().port(), true)]) };
+    site.edge.outside(vec![service.clone()]).unwrap();
+    await_upstreams(&site, 1);
+    assert_eq!(site.get("/").status, 503, "signed by another");
+    std::fs::copy(behind.edge.authority_certificate(), &file).unwrap();
+    site.edge.outside(vec![service]).unwrap();
+    eventually("it is trusted now", || site.get("/").status == 200);
+}
+
 /// Goal: a Unix socket on this machine is a place like any other.
 #[test]
 fn reaches_a_socket() {

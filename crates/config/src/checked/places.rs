@@ -109,6 +109,11 @@ fn check_host(host: &str) -> Result<(), String> {
     if host.contains('*') {
         return Err("has a star; it must name one host".to_owned());
     }
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    if !last.is_empty() && last.bytes().all(|byte| byte.is_ascii_digit()) {
+        // Resolvers make addresses of these, and each its own.
+        return Err("is neither an address nor a name: its last part is a number".to_owned());
+    }
     super::names::parse_host(host).map(drop)
 }
 
