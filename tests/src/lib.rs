@@ -2,7 +2,7 @@
 //!
 //! - [`site`]: a folder with a `prumo.toml` and a real `prumo up` in it, which is always gone afterwards.
 //! - [`load`]: requests at a fixed rate and web sockets, and an account of everything that went wrong.
-//! - [`ask`]: one HTTP request.
+//! - [`ask`]: one HTTP request; [`web_socket`]: one web socket, frame by frame.
 //! - [`deploys`]: many deploys in a row under load, for tests and for benchmarks.
 //! - [`upgrades`]: the same for upgrades of prumo itself.
 //! - [`scenario`]: stories of the command line as text files, run by `tests/scenarios.rs`.
@@ -29,3 +29,4 @@ pub mod seed;
 pub mod site;
 pub mod tool;
 pub mod upgrades;
+pub mod web_socket;

@@ -1,14 +1,13 @@
 //! Apps that misbehave, disks that fill, files that turn to garbage: what prumo does while users keep asking.
 #![allow(clippy::disallowed_methods, clippy::unwrap_used, reason = "faults happen in real time, to real processes")]
 
-use std::io::{Read, Write};
-use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use prumo_tests::disk::{SmallDisk, folder_bytes};
 use prumo_tests::load::{Failure, Load, Report, Running};
 use prumo_tests::process::{self, Signal, eventually};
 use prumo_tests::site::{Said, ServiceStatus, Site, file};
+use prumo_tests::web_socket::{Heard, WebSocket};
 use prumo_tests::{ask, site};
 
 /// How long what must happen may take.
@@ -322,21 +321,7 @@ fn a_second_prumo_refuses() {
 fn a_stop_says_goodbye_to_web_sockets() {
     let mut site = Site::serving("[PRUMO] demo-app", "");
     site.await_healthy("web");
-    let mut socket = TcpStream::connect(site.edge()).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-    let upgrade = "GET /ws HTTP/1.1\r\nHost: site\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-    socket.write_all(upgrade.as_bytes()).unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        socket.read_exact(&mut byte).unwrap();
-        head.extend(byte);
-    }
-    assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
+    let mut socket = WebSocket::open(site.edge());
     assert_eq!(site.stop(), Some(0), "{}", site.story());
-    let mut close = [0; 4];
-    socket.read_exact(&mut close).unwrap();
-    // A close frame, unmasked, that begins with the code 1001.
-    assert_eq!((close[0], &close[2..]), (0x88, &1001_u16.to_be_bytes()[..]), "{}", site.story());
+    assert_eq!(socket.hear().unwrap(), Heard::Close(1001), "{}", site.story());
 }

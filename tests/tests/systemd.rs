@@ -7,7 +7,6 @@
     reason = "a test drives real processes in real time"
 )]
 
-use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::time::Duration;
@@ -16,6 +15,7 @@ use prumo_tests::ask;
 use prumo_tests::process::{self, Signal, eventually};
 use prumo_tests::site::{Site, file};
 use prumo_tests::tool::Tool;
+use prumo_tests::web_socket::{Heard, WebSocket};
 use serde_json::Value;
 
 /// How long anything may take here. Nothing is judged by time.
@@ -183,22 +183,6 @@ impl Managed {
         assert_ne!(self.main(), main);
         assert_eq!(site.await_healthy("web").pids(), before.pids(), "replicas are adopted\n{}", site.story());
     }
-
-    fn open_web_socket(&self) -> TcpStream {
-        let mut socket = TcpStream::connect(self.site.edge()).unwrap();
-        socket.set_read_timeout(Some(WITHIN)).unwrap();
-        let upgrade = "GET /ws HTTP/1.1\r\nHost: site\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
-        socket.write_all(upgrade.as_bytes()).unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            socket.read_exact(&mut byte).unwrap();
-            head.extend(byte);
-        }
-        assert!(head.starts_with(b"HTTP/1.1 101 "), "{}", String::from_utf8_lossy(&head));
-        socket
-    }
 }
 
 /// Goal: systemd keeps the listening sockets, so that a killed prumo refuses nobody, again and again, and its replicas are
@@ -266,13 +250,14 @@ fn service_managers_are_told() {
 fn an_elder_does_not_hide_a_dead_successor() {
     let managed = Managed::start(&[]);
     let first = managed.main();
-    let _socket = managed.open_web_socket();
+    let mut socket = WebSocket::open(managed.site.edge());
     managed.site.must(&["upgrade"]);
     assert!(process::lives(first), "it has a web socket");
     let second = managed.main();
     managed.await_notice("the second is the main one", |notice| notice.pid == second && notice.said["FDSTORE"] == "1");
     managed.kill_main();
     assert!(eventually(WITHIN, || !process::lives(first)), "{}", managed.site.story());
+    assert_eq!(socket.hear().unwrap(), Heard::Close(1001), "its client is told to come again");
 }
 
 /// Goal: the units of the guide are good in the eyes of systemd.

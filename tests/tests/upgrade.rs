@@ -8,12 +8,14 @@
 
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use prumo_tests::disk::SmallDisk;
 use prumo_tests::process::{self, Signal, eventually};
 use prumo_tests::seed::{Chance, seed};
 use prumo_tests::site::{ServiceStatus, Site, file, finish};
 use prumo_tests::upgrades::Upgrades;
+use prumo_tests::web_socket::{Heard, WebSocket};
 
 /// After a kill prumo answers again within this time; what it takes is told by `cargo xtask bench restarts`.
 const BACK_WITHIN: Duration = Duration::from_secs(60);
@@ -201,4 +203,110 @@ fn a_stop_is_heard_at_any_moment() {
         site.keep();
         site.await_healthy("web");
     }
+}
+
+/// A kept site with web sockets.
+fn kept_demo(more: &str) -> (Site, ServiceStatus) {
+    let text = file("[PRUMO] demo-app", 2, "").replace("https = \"off\"\n", &format!("https = \"off\"\n{more}"));
+    let mut site = Site::new(&text);
+    site.keep();
+    let status = site.await_healthy("web");
+    (site, status)
+}
+
+/// Goal: a web socket in an elder goes on until the deadline and not less, and is told then that it may come again (1001);
+/// so is one that is idle.
+#[test]
+fn web_sockets_end_at_the_deadline() {
+    let (site, before) = kept_demo("upgrade_deadline = \"3s\"\n");
+    let elder = site.main_pid().unwrap();
+    let (mut busy, mut idle) = (WebSocket::open(site.edge()), WebSocket::open(site.edge()));
+    assert!(busy.echoes("before"));
+    let began = Instant::now();
+    site.must(&["upgrade"]);
+    let mut said = 0;
+    let ending = loop {
+        if busy.say("still here").is_err() {
+            break busy.hear();
+        }
+        match busy.hear() {
+            Ok(Heard::Text(_)) => said += 1,
+            other => break other,
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    };
+    assert!(began.elapsed() >= Duration::from_secs(3), "{:?}, before the deadline", began.elapsed());
+    assert_eq!(ending.unwrap(), Heard::Close(1001), "after {said} messages\n{}", site.story());
+    assert_eq!(idle.hear().unwrap(), Heard::Close(1001), "{}", site.story());
+    // A client that answers ends it; one that does not is not waited for.
+    idle.close(1001).unwrap();
+    assert!(eventually(BACK_WITHIN, || !process::lives(elder)), "{}", site.story());
+    assert!(WebSocket::open(site.edge()).echoes("again"), "it meets the successor");
+    is_whole(&site, &before, "after the deadline");
+}
+
+/// Goal: a web socket in the first of a chain of elders goes on through upgrades that follow, and the elder ends with it; the
+/// replicas live through all of it.
+#[test]
+fn elders_stand_in_a_row() {
+    let (site, before) = kept_demo("");
+    let mut elders = Vec::new();
+    let mut sockets = Vec::new();
+    for number in 0..3 {
+        elders.push(site.main_pid().unwrap());
+        sockets.push(WebSocket::open(site.edge()));
+        site.must(&["upgrade"]);
+        for socket in &mut sockets {
+            assert!(socket.echoes("hello"), "after upgrade {number}\n{}", site.story());
+        }
+    }
+    assert!(elders.iter().all(|elder| process::lives(*elder)), "each has a web socket: {elders:?}");
+    let mut first = sockets.remove(0);
+    first.close(1000).unwrap();
+    assert_eq!(first.hear().unwrap(), Heard::Close(1000));
+    drop(first);
+    assert!(eventually(BACK_WITHIN, || !process::lives(elders[0])), "the first ends alone\n{}", site.story());
+    for socket in &mut sockets {
+        assert!(socket.echoes("still here"), "{}", site.story());
+    }
+    drop(sockets);
+    is_whole(&site, &before, "when all elders have ended");
+}
+
+/// Goal: an elder that is killed takes its own web sockets with it and nothing else.
+#[test]
+fn a_killed_elder_is_not_missed() {
+    let (site, before) = kept_demo("");
+    let elder = site.main_pid().unwrap();
+    let mut lost = WebSocket::open(site.edge());
+    site.must(&["upgrade"]);
+    let mut kept = WebSocket::open(site.edge());
+    process::signal(elder, Signal::KILL);
+    assert!(lost.hear().is_err(), "it ends with its elder");
+    assert!(kept.echoes("still here"), "{}", site.story());
+    is_whole(&site, &before, "after an elder was killed");
+    site.must(&["deploy"]);
+    assert!(site.get("/whoami").is_ok_and(|answer| answer.status == 200), "a dead elder holds up no deploy");
+}
+
+/// Goal: on a full disk an upgrade is refused with the reason before anything has changed, the site serves on, and with
+/// room it works.
+#[test]
+fn upgrades_survive_a_full_disk() {
+    let mut site = Site::new(&file("[ZOO] well", 2, ""));
+    let disk = SmallDisk::mount(&site.state(), 24);
+    site.keep();
+    let before = site.await_healthy("web");
+    let main = site.main_pid();
+    disk.fill();
+    let said = site.prumo(&["upgrade"]);
+    assert_eq!(said.code, Some(6), "{said:?}\n{}", site.story());
+    assert!(said.err.contains("is full") && said.err.contains("make space"), "{said:?}");
+    assert_eq!(site.main_pid(), main, "{said:?}");
+    is_whole(&site, &before, "on a full disk");
+    disk.make_room();
+    site.must(&["upgrade"]);
+    assert_ne!(site.main_pid(), main);
+    is_whole(&site, &before, "with room again");
+    site.stop();
 }

@@ -42,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) crowd: Crowd,
     /// Whether idle connections outlive a stop until their next request or their own timeout.
     pub(crate) keeps_idle: AtomicBool,
+    /// Whether web sockets are told that this process goes away.
+    pub(crate) says_farewell: AtomicBool,
     /// The listening sockets once more, to hand them to a successor. Closed when a core stops accepting.
     pub(crate) handover: Mutex<Vec<ListeningSocket>>,
     /// Requests that no route takes.
@@ -102,6 +104,8 @@ pub(crate) struct Core {
     pub(crate) view: View,
     /// Wakes requests that wait for an upstream.
     pub(crate) view_changed: Notify,
+    /// Wakes tunnels when their time is up.
+    pub(crate) farewell: Notify,
     /// Requests that wait for the end of a maintenance.
     pub(crate) held: Cell<usize>,
     pub(crate) deadlines: Rc<Deadlines>,
@@ -212,6 +216,7 @@ impl Core {
             stage,
             view,
             view_changed: Notify::new(),
+            farewell: Notify::new(),
             held: Cell::new(0),
             deadlines,
             scratch: Scratch::new(),
@@ -298,6 +303,11 @@ impl Core {
         Some(Trace::begin(tracing, || self.clock.random()))
     }
 
+    /// Whether web sockets are to be told that this process goes away.
+    pub(crate) fn says_farewell(&self) -> bool {
+        self.shared.says_farewell.load(Ordering::Relaxed)
+    }
+
     /// Counts a connection in, unless there are too many.
     pub(crate) fn admit_connection(self: &Rc<Self>) -> Option<OpenConnection> {
         let before = self.shared.connections.fetch_add(1, Ordering::Relaxed);
@@ -330,6 +340,9 @@ impl Core {
             }
             sweeps += 1;
             self.sweep(sweeps);
+            if self.says_farewell() {
+                self.farewell.notify_waiters();
+            }
             // Again and again: a connection accepted at the last moment has not been told to stop.
             self.deadlines.wake_all();
         }

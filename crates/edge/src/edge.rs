@@ -118,6 +118,7 @@ impl Edge {
             connections: AtomicU32::new(0),
             crowd,
             keeps_idle: AtomicBool::new(false),
+            says_farewell: AtomicBool::new(false),
             handover: Mutex::new(handover),
             unrouted: Arc::new(RouteCells::new("", "", cores)),
             sticky_key: settings.sticky_key.unwrap_or_else(|| fresh_key(&clock)),
@@ -266,6 +267,12 @@ impl Edge {
     /// ones meanwhile; these get one more answer, which says that it is the last.
     pub fn keep_idle(&self, keep: bool) {
         self.inner.shared.keeps_idle.store(keep, Ordering::Relaxed);
+    }
+
+    /// Tells web sockets, when the edge is stopping, that this process goes away (1001), so that their clients connect
+    /// again at once and meet the one after it. Each hears it between two frames.
+    pub fn say_farewell(&self) {
+        self.inner.shared.says_farewell.store(true, Ordering::Relaxed);
     }
 
     /// Whether nothing picks the upstream any more once `generation`, which no longer has it, is everywhere; and what

@@ -190,7 +190,10 @@ impl Journey<'_> {
         match self.ask(request, &mut record).await {
             Ok(Asked { response, link, seat, .. }) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 if upgrade {
-                    Ok(self.switch(response, handover, Tunnel { link, seat: seat.into_tunnel(), record }))
+                    let kind = response.headers().get(header::UPGRADE);
+                    let is_web_socket = kind.is_some_and(|kind| kind.as_bytes().eq_ignore_ascii_case(b"websocket"));
+                    let tunnel = Tunnel { link, seat: seat.into_tunnel(), record, is_web_socket };
+                    Ok(self.switch(response, handover, tunnel))
                 } else {
                     Err((Refusal::UPSTREAM, record))
                 }

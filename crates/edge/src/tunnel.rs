@@ -2,7 +2,7 @@
 //!
 //! What is read is written at once from the core's scratch buffer. Only what the other side does not take yet is kept,
 //! so an idle tunnel holds no buffer, and a busy one never more than one read for each direction. A tunnel is never cut
-//! for being idle; TCP's keepalive finds out when a peer has vanished. A client that does not end its side some seconds
+//! for being idle, only when an elder's time is up, and then a web socket is told so between two frames; TCP's keepalive finds out when a peer has vanished. A client that does not end its side some seconds
 //! after the upstream has ended is not waited for.
 
 use std::io;
@@ -13,11 +13,14 @@ use std::time::Duration;
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite};
 
+mod frames;
+
 use crate::core::Core;
 use crate::link::Link;
 use crate::record::Record;
 use crate::stream::Scratch;
 use crate::upstream::Seat;
+use frames::{Frames, GOING_AWAY};
 
 /// What is left of a request whose answer was `101 Switching Protocols`.
 pub(crate) struct Tunnel {
@@ -25,6 +28,8 @@ pub(crate) struct Tunnel {
     /// Held until both sides have ended.
     pub(crate) seat: Seat,
     pub(crate) record: Record,
+    /// Whether its bytes are frames of a web socket.
+    pub(crate) is_web_socket: bool,
 }
 
 /// A read is limited so that what must be kept for a slow side stays small.
@@ -39,20 +44,37 @@ pub(crate) async fn run<C>(core: &Core, mut client: C, from_client: Bytes, tunne
 where
     C: AsyncRead + AsyncWrite + Unpin,
 {
-    let Tunnel { link, seat, mut record } = tunnel;
+    let Tunnel { link, seat, mut record, is_web_socket } = tunnel;
     let Some((mut upstream, from_upstream)) = link.into_stream() else { return };
     upstream.keep_alive();
     let mut up = Direction::new(from_client);
     let mut down = Direction::new(from_upstream);
+    if is_web_socket {
+        let mut frames = Frames::default();
+        frames.follow(&down.pending);
+        down.frames = Some(frames);
+    }
     let mut lingering = None;
+    let mut farewell = std::pin::pin!(core.farewell.notified());
+    let mut is_listening = false;
     let carried = std::future::poll_fn(|cx| {
+        // Once is enough to be woken.
+        if !std::mem::replace(&mut is_listening, true) {
+            let _ = farewell.as_mut().poll(cx);
+        }
+        if core.says_farewell() {
+            down.take_leave();
+        }
         let up = up.poll(cx, &core.scratch, &mut client, &mut upstream)?;
+        let has_left = down.has_left;
         let down = down.poll(cx, &core.scratch, &mut upstream, &mut client)?;
-        let waited = down.is_ready() && {
+        let is_over = has_left || down.is_ready();
+        let waited = is_over && {
             let linger = lingering.get_or_insert_with(|| core.clock.sleep(LINGER));
             Pin::new(linger).poll(cx).is_ready()
         };
-        if down.is_ready() && (up.is_ready() || waited) { Poll::Ready(Ok::<(), io::Error>(())) } else { Poll::Pending }
+        let is_done = waited || (down.is_ready() && up.is_ready());
+        if is_done { Poll::Ready(Ok::<(), io::Error>(())) } else { Poll::Pending }
     })
     .await;
     if let Err(error) = carried {
@@ -68,6 +90,11 @@ struct Direction {
     carried: u64,
     is_flushed: bool,
     state: State,
+    /// Where frames end, when it is a web socket and we may have to say farewell in it.
+    frames: Option<Frames>,
+    /// Whether we say farewell at the next end of a frame, and whether we have.
+    is_leaving: bool,
+    has_left: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -80,7 +107,38 @@ enum State {
 
 impl Direction {
     fn new(pending: Bytes) -> Direction {
-        Direction { pending, carried: 0, is_flushed: true, state: State::Reading }
+        Direction {
+            pending,
+            carried: 0,
+            is_flushed: true,
+            state: State::Reading,
+            frames: None,
+            is_leaving: false,
+            has_left: false,
+        }
+    }
+
+    /// Says farewell to the peer of a web socket as soon as no frame is under way.
+    fn take_leave(&mut self) {
+        let Some(frames) = self.frames.as_ref().filter(|_| !self.has_left) else { return };
+        self.is_leaving = true;
+        if frames.is_at_boundary() && !frames.has_closed() && matches!(self.state, State::Reading) {
+            self.pending = [&self.pending[..], &GOING_AWAY].concat().into();
+            self.has_left = true;
+        }
+    }
+
+    /// What of these bytes is still to be passed on: after a farewell nothing.
+    fn admit<'a>(&mut self, bytes: &'a [u8]) -> &'a [u8] {
+        let Some(frames) = &mut self.frames else { return bytes };
+        if self.has_left {
+            return &[];
+        }
+        if !self.is_leaving {
+            frames.follow(bytes);
+            return bytes;
+        }
+        &bytes[..frames.follow_to_boundary(bytes)]
     }
 
     fn poll(
@@ -118,9 +176,9 @@ impl Direction {
             self.state = State::Closing;
             return Ok(());
         }
-        self.carried += bytes.len() as u64;
+        let mut rest = self.admit(bytes);
+        self.carried += rest.len() as u64;
         self.is_flushed = false;
-        let mut rest = bytes;
         while !rest.is_empty() {
             match Pin::new(&mut *to).poll_write(cx, rest) {
                 Poll::Ready(written) => rest = &rest[check_written(written?)?..],
@@ -129,6 +187,9 @@ impl Direction {
                     break;
                 }
             }
+        }
+        if self.is_leaving {
+            self.take_leave();
         }
         Ok(())
     }

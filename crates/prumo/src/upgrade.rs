@@ -39,6 +39,12 @@ const TAKE_BACK_PAUSE: Duration = Duration::from_millis(250);
 const TOLD_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(10);
 
+/// How long clients of web sockets have for their own farewell when the elder's time is up.
+const FAREWELL_WITHIN: Duration = Duration::from_secs(5);
+
+/// The same when nobody serves meanwhile: long enough to be told.
+const FAREWELL_IN_A_HURRY: Duration = Duration::from_millis(200);
+
 /// A wish for a successor.
 pub(crate) struct Wish {
     /// Its program; the present one when absent.
@@ -178,9 +184,16 @@ impl Daemon {
         drop::<(State, OwnedFd, OwnedFd)>((state, admin, command));
         edge.keep_idle(true);
         let hurry = front.hurry();
+        let deadline = site.config().edge.upgrade_deadline;
         let closing = async {
-            let ((), report) = tokio::join!(close_desk(desk, &clock), front.stop(site.config().edge.upgrade_deadline));
+            let stopped = front.stop(deadline + FAREWELL_WITHIN);
+            let ((), report) = tokio::join!(close_desk(desk, &clock), stopped);
             report
+        };
+        let parting = async {
+            clock.sleep(deadline).await;
+            edge.say_farewell();
+            std::future::pending::<()>().await;
         };
         let hurried = async {
             tokio::select! {
@@ -193,6 +206,7 @@ impl Daemon {
         let report = tokio::select! {
             report = closing => report,
             () = hurried => unreachable!("never ends by itself"),
+            () = parting => unreachable!("never ends by itself"),
         };
         if report.is_clean() {
             tracing::info!("everything is finished, the successor goes on alone");
@@ -207,8 +221,12 @@ impl Heir {
     /// Ends when this elder has to leave before its requests have ended.
     async fn leave_or_stay(&self, edge: &Edge, clock: &Clock) {
         let parting = serve_as_elder(&self.line, edge, clock).await;
-        if parting == Parting::Asked || (notify::is_watched() && self.has_crashed(clock).await) {
+        if parting == Parting::Asked {
             return;
+        }
+        if notify::is_watched() && self.has_crashed(clock).await {
+            edge.say_farewell();
+            return clock.sleep(FAREWELL_IN_A_HURRY).await;
         }
         std::future::pending::<()>().await;
     }
