@@ -17,12 +17,13 @@ use tokio::sync::Notify;
 use crate::access_log::{Lines, Mailbox};
 use crate::client::{Client, Phase};
 use crate::deadline::{Deadlines, SWEEP_EVERY};
+use crate::edge;
 use crate::fast::Desk;
 use crate::files::Shelf;
 use crate::files::readers::Readers;
 use crate::listen::{self, Cells, CoreSocket, Crowd};
 use crate::metrics::{Apart, CoreCount, RouteCells};
-use crate::respond::AnswerHeaders;
+use crate::respond::{self, AnswerHeaders, Refusal};
 use crate::serve;
 use crate::settings::{ListeningSocket, Network, Settings};
 use crate::stream::Scratch;
@@ -206,7 +207,8 @@ impl Core {
         let log = mailbox.zip(shared.settings.access_log.as_ref()).map(|(mailbox, log)| Lines::new(mailbox, log));
         let view = View::new(Shelf::new(shared.cores.len(), readers));
         let answer = AnswerHeaders::new(&shared.settings.answer_headers);
-        let ids = Cell::new([clock.random(), clock.random()]);
+        // Everybody sees ids: what else is drawn must not be guessed from them.
+        let ids = Cell::new([edge::secret(&clock), edge::secret(&clock)]);
         let wall = Cell::new((clock.now(), clock.wall()));
         Core {
             number,
@@ -279,6 +281,16 @@ impl Core {
     pub(crate) fn wall_at(&self, moment: Moment) -> Timestamp {
         let (then, wall) = self.wall.get();
         if moment < then { wall - then.since(moment) } else { wall + moment.since(then) }
+    }
+
+    /// Now, as a header says it.
+    pub(crate) fn date(&self) -> [u8; 29] {
+        self.desk.date(self.wall_at(self.clock.now()))
+    }
+
+    /// The bytes of a refusal for a client whose request was never read by anybody who could answer it.
+    pub(crate) fn refuse_unread(&self, refusal: Refusal) -> Vec<u8> {
+        respond::refuse_unread(refusal, &self.answer, &self.date())
     }
 
     /// 32 hexadecimal digits that no other request has: a random start for each core, then counted and mixed.

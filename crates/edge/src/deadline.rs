@@ -160,6 +160,11 @@ impl Deadline {
         self.state.awaits_body.set(true);
     }
 
+    /// Whether the client keeps us waiting for its body; otherwise it is whoever does not take what came of it.
+    pub(crate) fn is_for_body(&self) -> bool {
+        self.state.awaits_body.get()
+    }
+
     /// Something moved: the limit counts from now.
     pub(crate) fn progress(&self) {
         self.state.since.set(None);

@@ -111,7 +111,7 @@ impl Edge {
         let (mailbox, lines_lost) = log.unzip();
         let bound = listeners.bound();
         let handover = listeners.duplicate().map_err(starting("keeping sockets for a successor"))?;
-        let crowd = Crowd::new(settings.connections_per_ip_max, [clock.random(), clock.random()]);
+        let crowd = Crowd::new(settings.connections_per_ip_max, [secret(&clock), secret(&clock)]);
         let shared = Arc::new(Shared {
             table: ArcSwap::default(),
             cores: (0..cores).map(|_| Apart(CoreShare::default())).collect(),
@@ -126,6 +126,7 @@ impl Edge {
         });
         let config = tls.as_ref().map(|tls| Arc::clone(&tls.config));
         let (readers, waiting) = readers::queue(cores);
+        listeners.listen()?;
         start_cores(&Start { shared: &shared, clock: &clock, stage, config, mailbox }, listeners, readers)?;
         let registry = Mutex::default();
         let lines_lost = lines_lost.unwrap_or_default();
@@ -156,23 +157,30 @@ impl Edge {
     /// Serves these routes from now on. Fails only when a host needs a certificate that cannot be made, or
     /// when a regular expression is none; the routes before then stay.
     pub fn routes(&self, routes: Vec<Route>) -> Result<u64, EdgeError> {
-        self.serve(&mut self.registry(), routes)
+        let mut registry = self.registry();
+        let index = self.prepare(&routes)?;
+        if let Some(mut tls) = self.tls() {
+            tls.cover(certificates::hosts(&routes))?;
+        }
+        Ok(self.serve(&mut registry, index, routes))
     }
 
-    fn serve(&self, registry: &mut Registry, routes: Vec<Route>) -> Result<u64, EdgeError> {
+    /// What may fail of serving these routes, beside their certificates.
+    fn prepare(&self, routes: &[Route]) -> Result<RouteIndex, EdgeError> {
         if routes.iter().any(|route| matches!(route.action, Action::Files(_))) {
             self.start_readers()?;
         }
-        if let Some(mut tls) = self.tls() {
-            tls.cover(routes.iter().filter_map(|route| route.host.as_deref()))?;
-        }
+        RouteIndex::new(routes)
+    }
+
+    fn serve(&self, registry: &mut Registry, index: RouteIndex, routes: Vec<Route>) -> u64 {
         let before = self.inner.shared.table.load();
-        let index = Arc::new(RouteIndex::new(&routes)?);
+        let index = Arc::new(index);
         let cores = self.cores();
         let routes: Arc<[TableRoute]> = routes.into_iter().map(|route| registry.route(route, cores)).collect();
         registry.forget_routes(&routes);
         let (services, traffic) = (Arc::clone(&before.services), Arc::clone(&before.traffic));
-        Ok(self.publish(Table { generation: 0, index, routes, services, traffic, secure: self.secure() }))
+        self.publish(Table { generation: 0, index, routes, services, traffic, secure: self.secure() })
     }
 
     /// Treats these services so from now on. One that is not among them is treated as [`Traffic::default`] says, or as
@@ -472,6 +480,13 @@ fn fresh_key(clock: &Clock) -> [u8; 32] {
     let mut key = [0; 32];
     clock.fill_random(&mut key);
     key
+}
+
+/// A number that nobody can tell from others.
+pub(crate) fn secret(clock: &Clock) -> u64 {
+    let mut bytes = [0; 8];
+    clock.fill_random(&mut bytes);
+    u64::from_ne_bytes(bytes)
 }
 
 fn available_cores() -> usize {

@@ -143,7 +143,8 @@ impl Connection {
 
     /// A stop, or a client that takes too long.
     fn poll_patience(&mut self) -> Poll<Next> {
-        if self.core.stopping.is_stopping() && self.read.is_empty() {
+        let awaits_next = self.core.awaits_next(&self.client);
+        if self.core.stopping.is_stopping() && self.read.is_empty() && !awaits_next {
             if !self.client.is_silent() {
                 return Poll::Ready(Next::Close);
             }
@@ -196,7 +197,7 @@ impl Connection {
     }
 
     /// Routes, admits, and takes a seat; `None` when any of these is not plain. The upstream's head is completed in
-    /// `page` and goes with the answer.
+    /// `page`.
     fn seat(&self, plain: &Plain<'_>, page: &mut Vec<u8>) -> Option<Ask> {
         let (core, client) = (&self.core, &self.client);
         if plain.bytes > core.settings().headers_max {
@@ -215,7 +216,7 @@ impl Connection {
             method: &Method::from_bytes(plain.method.as_bytes()).ok()?,
             headers: &headers,
         };
-        let route = core.view.find_plain(&question)?;
+        let (number, route) = core.view.find_plain(&question)?;
         // A trusted proxy's client, whose address is another, never comes this way.
         admit::check_address(&route.route.access, Some(client.ip)).ok()?;
         if matches!(plain.body, request::Framing::Length(length) if length > route.route.body_max) {
@@ -224,6 +225,7 @@ impl Connection {
         let Action::Forward(forward) = &route.route.action else { return None };
         let now = core.clock.now();
         let seat = route.service.look_for_seat(&Wish::plain(&forward.balance), now, &[]).ok()?;
+        core.view.count_turn(number);
         let mut record = Record::begin(core);
         let asked = record.started();
         let (id, trace) = (core.request_id(), core.fresh_trace());
@@ -235,7 +237,9 @@ impl Connection {
         while !plain.is_repeatable() && link.as_ref().is_some_and(|link| !link.lives()) {
             link = seat.upstream.take_bare(now);
         }
-        let head = std::mem::replace(page, core.desk.borrow_buffer());
+        // Copied, so that the page keeps its size for answers, and the request the small buffer that it needs.
+        let mut head = core.desk.borrow_buffer();
+        head.extend_from_slice(page);
         let exchange = Exchange::new(plain, Books { record, seat, route, id, asked, tls_only }, head);
         Some(Ask { exchange, link, expects: plain.expects })
     }

@@ -16,13 +16,14 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 use rustls::ServerConfig;
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, Interest};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::client::Client;
 use crate::core::{Core, OpenConnection};
-use crate::respond::{self, Reason, Refusal};
+use crate::respond::{Reason, Refusal};
 use crate::serve;
 use crate::settings::Scheme;
 use crate::stream::ClientStream;
@@ -38,9 +39,6 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// How often a shortage of descriptors is told again while it lasts.
 const TELL_SHORTAGE_EVERY: Duration = Duration::from_secs(10);
-
-/// How long a balancer that has not said anything may hold up a stop.
-const LAST_MOMENT: Duration = Duration::from_millis(50);
 
 /// Whoever may open a Unix socket is on this machine.
 const ON_THIS_MACHINE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -78,6 +76,23 @@ impl Listener {
             }
         })
     }
+
+    /// Asks the kernel and nobody else: the runtime may not have heard yet of who has just come, and lets a task take
+    /// only so many at once.
+    fn accept_now(&self) -> io::Result<(ClientStream, SocketAddr)> {
+        let (socket, peer) = match self {
+            Listener::Tcp(listener) => SockRef::from(listener).accept()?,
+            Listener::Unix(listener) => SockRef::from(listener).accept()?,
+        };
+        socket.set_nonblocking(true)?;
+        Ok(match self {
+            Listener::Tcp(_) => {
+                let peer = peer.as_socket().ok_or(io::ErrorKind::InvalidData)?;
+                (ClientStream::Plain(TcpStream::from_std(socket.into())?), peer)
+            }
+            Listener::Unix(_) => (ClientStream::Unix(UnixStream::from_std(socket.into())?), ON_THIS_MACHINE),
+        })
+    }
 }
 
 /// A connection that was accepted.
@@ -112,20 +127,25 @@ pub(crate) async fn accept(core: Rc<Core>, socket: CoreSocket, tls: Option<Arc<S
         }
     }
     // Closing the socket would reset who is in its queue.
-    let waiting = std::future::poll_fn(|cx| {
-        while let Poll::Ready(Ok(accepted)) = listener.poll_accept(cx) {
-            greet(&core, arrival(accepted));
+    for _ in 0..bind::BACKLOG {
+        match listener.accept_now() {
+            Ok(accepted) => greet(&core, arrival(accepted)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_shortage(&error) => break,
+            // It concerned one connection, which is gone.
+            Err(_) => {}
         }
-        Poll::Ready(())
-    });
-    waiting.await;
+    }
     core.counts().listeners.sub(1);
 }
 
-async fn pause_after(core: &Core, error: &io::Error, told: &mut Option<prumo_clock::Moment>) {
+/// Whether there was no place for another connection. Anything else happened to one connection, which is gone.
+fn is_shortage(error: &io::Error) -> bool {
     const SHORTAGES: [Errno; 4] = [Errno::NFILE, Errno::MFILE, Errno::NOMEM, Errno::NOBUFS];
-    // Anything else happened to one connection, which is gone.
-    if Errno::from_io_error(error).is_some_and(|code| SHORTAGES.contains(&code)) {
+    Errno::from_io_error(error).is_some_and(|code| SHORTAGES.contains(&code))
+}
+
+async fn pause_after(core: &Core, error: &io::Error, told: &mut Option<prumo_clock::Moment>) {
+    if is_shortage(error) {
         let now = core.clock.now();
         core.counts().refused(Reason::Descriptors).add(1);
         if told.is_none_or(|told| now.since(told) >= TELL_SHORTAGE_EVERY) {
@@ -176,7 +196,7 @@ fn refuse(core: &Core, arrival: &Arrival, why: Reason) {
         // Over TLS there is nobody yet to say it to.
         return;
     }
-    let full = respond::refuse_unread(Refusal::CONNECTIONS, &core.answer);
+    let full = core.refuse_unread(Refusal::CONNECTIONS);
     // Only what the socket takes at once.
     let _ = match &arrival.stream {
         ClientStream::Plain(stream) => stream.try_write(&full),
@@ -193,7 +213,7 @@ async fn welcome(core: Rc<Core>, client: Rc<Client>, stream: ClientStream, open:
 async fn welcome_tls(
     core: Rc<Core>,
     client: Rc<Client>,
-    stream: tokio::net::TcpStream,
+    stream: TcpStream,
     acceptor: TlsAcceptor,
     open: OpenConnection,
 ) {
@@ -227,7 +247,7 @@ async fn welcome_proxied(core: Rc<Core>, mut arrival: Arrival, mut open: OpenCon
         let header = core.clock.timeout(core.settings().header_timeout, read_header(&mut arrival.stream));
         let stopped = async {
             core.stopping.wait().await;
-            core.clock.sleep(LAST_MOMENT).await;
+            core.clock.sleep(serve::LAST_MOMENT).await;
         };
         tokio::select! {
             header = header => header.unwrap_or(Ok(None)),

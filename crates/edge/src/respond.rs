@@ -236,14 +236,24 @@ pub(crate) fn refuse_with_page(
 
 /// The same as bytes, for a client whose request was never read by anybody who could answer it.
 /// Nobody knows which host was meant, so nothing is said of HTTPS that would hold for a host with a local certificate.
-pub(crate) fn refuse_unread(refusal: Refusal, answer: &AnswerHeaders) -> Vec<u8> {
+pub(crate) fn refuse_unread(refusal: Refusal, answer: &AnswerHeaders, date: &[u8]) -> Vec<u8> {
     let asker = Asker { accept: None, id: None, is_head: false, tls: false, close: true };
-    let (head, body) = refuse(refusal, &asker, answer).into_parts();
-    let mut bytes = format!("HTTP/1.1 {}\r\n", head.status).into_bytes();
-    for (name, value) in &head.headers {
-        bytes.extend_from_slice(name.as_str().as_bytes());
+    write_h1(refuse(refusal, &asker, answer), date)
+}
+
+/// An answer of ours as it goes over the wire where hyper does not write it.
+pub(crate) fn write_h1(response: Response<Body>, date: &[u8]) -> Vec<u8> {
+    let (head, body) = response.into_parts();
+    let mut bytes = Vec::with_capacity(2048);
+    let reason = head.status.canonical_reason().unwrap_or_default();
+    for part in ["HTTP/1.1 ", head.status.as_str(), " ", reason, "\r\n"] {
+        bytes.extend_from_slice(part.as_bytes());
+    }
+    let headers = head.headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    for (name, value) in headers.chain([("date", date)]) {
+        bytes.extend_from_slice(name.as_bytes());
         bytes.extend_from_slice(b": ");
-        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(value);
         bytes.extend_from_slice(b"\r\n");
     }
     bytes.extend_from_slice(b"\r\n");

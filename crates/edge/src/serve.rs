@@ -22,7 +22,7 @@ use crate::deadline::SWEEP_EVERY;
 use crate::fast;
 use crate::forward;
 use crate::http2;
-use crate::respond::{self, Reason, Refusal};
+use crate::respond::{Reason, Refusal};
 use crate::settings::Settings;
 use crate::stream::{ClientStream, Io};
 use crate::tunnel;
@@ -87,6 +87,9 @@ async fn read_first(core: &Core, client: &Client, stream: &mut ClientStream) -> 
     let mut first = Vec::with_capacity(1024);
     loop {
         let read = await_first(core, client, stream.read_buf(&mut first)).await??;
+        if read > 0 {
+            client.speaks();
+        }
         let known = first.len().min(PREFACE.len());
         let may_be_h2 = first[..known] == PREFACE[..known];
         if read == 0 || !may_be_h2 || known == PREFACE.len() {
@@ -130,17 +133,21 @@ async fn serve_h1(core: Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) {
     };
     client.expect_request();
     let mut connection = core.protocols.h1.serve_connection(io, service);
-    let mut is_closing = false;
+    let (mut is_begun, mut is_hurried, mut is_closing) = (false, false, false);
     let ended = std::future::poll_fn(|cx| {
         client.pace.deadline.wakes(cx.waker());
         if !is_closing && core.stopping.is_stopping() && !core.awaits_next(&client) {
-            is_closing = true;
-            Pin::new(&mut connection).graceful_shutdown();
-            // hyper would still wait for a first request.
+            // Told so before it has read anything, hyper would close in the face of a request that is already here.
             if client.is_silent() {
-                client.pace.deadline.arm(LAST_MOMENT);
+                if !std::mem::replace(&mut is_hurried, true) {
+                    client.pace.deadline.arm(LAST_MOMENT);
+                }
+            } else if is_begun {
+                is_closing = true;
+                Pin::new(&mut connection).graceful_shutdown();
             }
         }
+        is_begun = true;
         match Pin::new(&mut connection).poll(cx) {
             Poll::Ready(done) => Poll::Ready(Some(done)),
             // The request, if there is one, was polled just now and has not answered: cut.
@@ -212,7 +219,7 @@ fn note_error(core: &Core, error: &hyper::Error) {
 
 async fn refuse_slow_head(core: &Core, stream: &mut ClientStream) {
     core.counts().refused(Refusal::SLOW_CLIENT.reason).add(1);
-    let answer = respond::refuse_unread(Refusal::SLOW_CLIENT, &core.answer);
+    let answer = core.refuse_unread(Refusal::SLOW_CLIENT);
     // Once, as much as the socket takes: there is no more time for this client.
     let mut write = pin!(stream.write(&answer));
     let _ = std::future::poll_fn(|cx| Poll::Ready(write.as_mut().poll(cx))).await;

@@ -18,7 +18,7 @@ use tokio_rustls::server::TlsStream;
 use crate::client::Client;
 use crate::core::Core;
 use crate::framing::Gate;
-use crate::respond::{self, Refusal};
+use crate::respond::Refusal;
 
 /// A client's socket.
 pub(crate) enum ClientStream {
@@ -227,7 +227,7 @@ impl<S: AsFd> Io<S> {
         self.client.as_ref().filter(|client| client.hears_hyper())?;
         let status = bytes.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
         let refusal = Refusal::unread(StatusCode::from_bytes(status).ok()?);
-        Some(respond::refuse_unread(refusal, &self.core.as_ref()?.answer))
+        Some(self.core.as_ref()?.refuse_unread(refusal))
     }
 
     fn wrote(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {

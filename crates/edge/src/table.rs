@@ -76,17 +76,26 @@ impl Choices {
         self.views.first().map(|view| view.route.access.as_slice())
     }
 
-    fn next(&self) -> Option<Rc<RouteView>> {
+    /// Whose turn it is; it stays so until it is counted.
+    fn look(&self) -> Option<Rc<RouteView>> {
         let first = self.views.first()?;
         if self.views.len() == 1 {
             return Some(Rc::clone(first));
         }
-        let turn = self.turn.get();
-        self.turn.set(turn.wrapping_add(1));
         match &first.route.action {
-            Action::Forward(forward) => self.views.get(forward.choose(turn)).cloned(),
+            Action::Forward(forward) => self.views.get(forward.choose(self.turn.get())).cloned(),
             Action::Files(_) | Action::Redirect(_) | Action::Answer(_) => Some(Rc::clone(first)),
         }
+    }
+
+    fn count_turn(&self) {
+        self.turn.set(self.turn.get().wrapping_add(1));
+    }
+
+    fn next(&self) -> Option<Rc<RouteView>> {
+        let view = self.look()?;
+        self.count_turn();
+        Some(view)
     }
 }
 
@@ -142,8 +151,9 @@ impl View {
         self.secure.borrow()
     }
 
-    /// The same, but only a route that is plain, and none of whose upstreams needs more than HTTP/1.1.
-    pub(crate) fn find_plain(&self, question: &Question<'_>) -> Option<Rc<RouteView>> {
+    /// The same with the route's number, but only a route that is plain, and none of whose upstreams needs more than
+    /// HTTP/1.1. Whoever takes it counts its turn; whoever leaves it to the general path does not.
+    pub(crate) fn find_plain(&self, question: &Question<'_>) -> Option<(usize, Rc<RouteView>)> {
         let number = self.index.borrow().find(question)?;
         if self.has_other_rules(number, question) {
             return None;
@@ -151,7 +161,14 @@ impl View {
         let routes = self.routes.borrow();
         let choices = routes.get(number)?;
         let is_plain = choices.views.iter().all(|view| view.is_plain && view.service.is_plain());
-        if is_plain { choices.next() } else { None }
+        if is_plain { Some((number, choices.look()?)) } else { None }
+    }
+
+    /// The service that a request has found on this route takes it.
+    pub(crate) fn count_turn(&self, number: usize) {
+        if let Some(choices) = self.routes.borrow().get(number) {
+            choices.count_turn();
+        }
     }
 
     /// Whether it matters to any request which headers it has.

@@ -30,6 +30,9 @@ use rules::KeptRule;
 /// How often certificate files are looked at: a few `stat` calls, and soon enough after a renewal.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_secs(5);
 
+/// How often a local certificate that cannot be renewed is tried again, and told about: two months are left for it.
+const RENEW_AGAIN: Duration = Duration::from_secs(3600);
+
 pub(crate) fn provider() -> CryptoProvider {
     // Mozilla's intermediate configuration as it comes: AEAD suites with forward secrecy, X25519MLKEM768 first, then
     // X25519, P-256 and P-384. The client's order of suites counts, because all are strong and it knows its hardware.
@@ -91,7 +94,10 @@ pub(crate) struct Tls {
 struct Local {
     hosts: Vec<String>,
     key: Arc<CertifiedKey>,
-    made: Timestamp,
+    /// When it was made, or could last not be made anew.
+    tried: Timestamp,
+    /// How long after that it is made anew.
+    renewal: Duration,
 }
 
 /// How one certificate is, for `prumo status` and the metrics.
@@ -122,6 +128,13 @@ pub fn examine_client_certificates(rule: &ClientCertificates) -> Result<(), Edge
     rules::verifier(rule).map(drop)
 }
 
+impl Local {
+    fn make(authority: &Authority, hosts: Vec<String>, clock: &Clock) -> Result<Local, EdgeError> {
+        let key = Arc::new(authority.certify(&hosts)?);
+        Ok(Local { hosts, key, tried: clock.wall(), renewal: LEAF_RENEWAL })
+    }
+}
+
 impl Tls {
     /// Loads the files, opens or makes the local authority, and is ready to serve names it does not know yet.
     pub(crate) fn open(
@@ -134,8 +147,7 @@ impl Tls {
         let config = aws_lc_rs::Ticketer::new()
             .and_then(|tickets| server_config_with_tickets(Arc::clone(&certificates), tickets))
             .map_err(|error| EdgeError::System { doing: "preparing TLS", source: std::io::Error::other(error) })?;
-        let key = Arc::new(authority.certify(&[])?);
-        let local = Local { hosts: Vec::new(), key, made: clock.wall() };
+        let local = Local::make(&authority, Vec::new(), &clock)?;
         let mut tls = Tls {
             config: Arc::new(config),
             certificates,
@@ -147,16 +159,18 @@ impl Tls {
             local,
             clock,
         };
-        tls.replace(files, asked)?;
+        tls.replace(files, asked, std::iter::empty())?;
         Ok(tls)
     }
 
-    /// Serves these certificates from now on. What is known already is kept as it is, so that files that are being
-    /// renewed at this moment do no harm; what is new must be good, or nothing changes.
-    pub(crate) fn replace(
+    /// Serves these certificates from now on, and one of the local authority to those of `hosts` that they do not cover.
+    /// What is known already is kept as it is, so that files that are being renewed at this moment do no harm; what is
+    /// new must be good, or nothing changes.
+    pub(crate) fn replace<'a>(
         &mut self,
         files: &[CertificateFiles],
         asked: &[ClientCertificates],
+        hosts: impl Iterator<Item = &'a str>,
     ) -> Result<(), EdgeError> {
         let now = self.clock.wall();
         let mut fresh = Vec::new();
@@ -167,7 +181,13 @@ impl Tls {
         for asked in asked.iter().filter(|asked| !self.asked.iter().any(|rule| rule.settings() == *asked)) {
             fresh_rules.push(KeptRule::open(asked, &self.certificates)?);
         }
+        let all = self.kept.iter().chain(&fresh).filter(|kept| files.contains(&kept.files));
+        let hosts = uncovered(hosts, &Names::new(all.map(|kept| &kept.pair), None));
+        let local = self.local_for(hosts)?;
         // Nothing fails from here on.
+        if let Some(local) = local {
+            self.local = local;
+        }
         self.kept.append(&mut fresh);
         self.kept.retain(|kept| files.contains(&kept.files));
         self.kept.sort_by_key(|kept| files.iter().position(|files| &kept.files == files));
@@ -179,18 +199,16 @@ impl Tls {
 
     /// Makes sure that `hosts` have certificates. Called when routes change.
     pub(crate) fn cover<'a>(&mut self, hosts: impl Iterator<Item = &'a str>) -> Result<(), EdgeError> {
-        let hosts = uncovered(hosts, &self.names);
-        if hosts != self.local.hosts {
-            self.certify(hosts)?;
+        if let Some(local) = self.local_for(uncovered(hosts, &self.names))? {
+            self.local = local;
             self.publish();
         }
         Ok(())
     }
 
-    fn certify(&mut self, hosts: Vec<String>) -> Result<(), EdgeError> {
-        let key = Arc::new(self.authority.certify(&hosts)?);
-        self.local = Local { hosts, key, made: self.clock.wall() };
-        Ok(())
+    /// A certificate for these hosts, unless the one that is there is for them.
+    fn local_for(&self, hosts: Vec<String>) -> Result<Option<Local>, EdgeError> {
+        if hosts == self.local.hosts { Ok(None) } else { Local::make(&self.authority, hosts, &self.clock).map(Some) }
     }
 
     /// Looks at the files again, and renews what is old. True when something has changed.
@@ -205,10 +223,13 @@ impl Tls {
         for rule in &mut self.asked {
             changed |= rule.look(&self.certificates);
         }
-        if now.since(self.local.made) >= LEAF_RENEWAL {
-            match self.certify(self.local.hosts.clone()) {
-                Ok(()) => changed = true,
-                Err(error) => tracing::error!(%error, "local certificate not renewed, it expires in time"),
+        if now.since(self.local.tried) >= self.local.renewal {
+            match Local::make(&self.authority, self.local.hosts.clone(), &self.clock) {
+                Ok(local) => (self.local, changed) = (local, true),
+                Err(error) => {
+                    tracing::error!(%error, "local certificate not renewed, it expires in time");
+                    (self.local.tried, self.local.renewal) = (now, RENEW_AGAIN);
+                }
             }
         }
         if changed {

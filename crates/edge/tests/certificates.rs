@@ -187,6 +187,10 @@ fn a_reload_changes_certificates() {
     let missing = CertificateFiles { certificate: folder.path().join("missing.pem"), ..b_files.clone() };
     assert!(site.edge.reload(&[missing], &[], vec![any_route()]).is_err());
     assert_eq!((serves("a.test"), serves("b.test")), (true, true), "nothing has changed");
+    let mut wrong = any_route();
+    wrong.path = prumo_edge::PathMatch::Regex("(".into());
+    assert!(site.edge.reload(std::slice::from_ref(&b_files), &[], vec![wrong]).is_err());
+    assert_eq!((serves("a.test"), serves("b.test")), (true, true), "a route that is none changes nothing either");
     site.edge.reload(&[b_files], &[], vec![any_route()]).unwrap();
     assert_eq!((serves("a.test"), serves("b.test")), (false, true));
 }

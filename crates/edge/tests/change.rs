@@ -106,6 +106,27 @@ fn stops_gracefully() {
     assert!(std::net::TcpStream::connect(address).is_err());
 }
 
+/// Goal: told to keep idle connections, a stopping edge answers one more request on each and then closes it.
+#[test]
+fn an_idle_connection_gets_one_more_answer() {
+    for fast_path in [true, false] {
+        let site = Site::start_with(|settings| (settings.cores, settings.fast_path) = (Some(1), fast_path), |_| {});
+        let app = App::named("one");
+        site.serve(&[app.upstream("one")]);
+        let mut wire = site.connect();
+        wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(wire.answer().status, 200);
+        site.edge.keep_idle(true);
+        let stopping = site.begin_stop(Duration::from_secs(60));
+        eventually("the edge has stopped accepting", || site.edge.sockets().unwrap().is_empty());
+        wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answer = wire.answer();
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")), "{fast_path}");
+        assert!(wire.is_closed());
+        assert!(stopping.join().unwrap().is_clean());
+    }
+}
+
 /// Goal: who has connected and said nothing does not hold up a stop, neither in clear text nor before the handshake.
 #[test]
 fn silent_clients_do_not_hold_up_a_stop() {

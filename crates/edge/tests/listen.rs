@@ -17,6 +17,30 @@ use prumo_drain::Drain;
 use prumo_edge::{Edge, Network, Port, Settings, UnixSocket};
 use site::{App, Site, Wire, any_route, eventually};
 
+/// Goal: a stop serves everybody who is in the queue, however many they are.
+#[test]
+fn a_stop_serves_the_whole_queue() {
+    const CLIENTS: usize = 300;
+    let folder = tempfile::tempdir().unwrap();
+    let clock = Clock::system();
+    let drain = Drain::new(clock.clone());
+    let mut settings = Settings::new(folder.path().join("certs"));
+    settings.addresses = vec![IpAddr::from([127, 0, 0, 1])];
+    (settings.http, settings.https, settings.cores) = (Port::Number(0), Port::Off, Some(1));
+    let edge = Edge::start(settings, clock, &drain.stage("edge")).unwrap();
+    // Nobody is accepted before there are routes.
+    let mut wires: Vec<Wire> = (0..CLIENTS).map(|_| Wire::connect(edge.addresses().http[0])).collect();
+    for wire in &mut wires {
+        wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    assert!(runtime.block_on(drain.stop(std::time::Duration::from_secs(60))).is_clean());
+    for (number, wire) in wires.iter_mut().enumerate() {
+        assert_eq!(wire.try_answer().map(|answer| answer.status), Some(404), "client {number}");
+        assert!(wire.is_closed());
+    }
+}
+
 /// Answers with the `X-Forwarded-For` and `X-Forwarded-Port` it was told.
 fn mirror() -> App {
     App::start(|ask, stream| {

@@ -267,6 +267,51 @@ fn refuses_large_bodies() {
     assert_eq!(wire.answer().status, 200, "the limit itself passes");
 }
 
+/// Goal: the app never gets the whole of a body that its client is told was too large, also when all of it came at once.
+#[test]
+fn a_refused_body_is_never_whole() {
+    let site = Site::start_with(|_| {}, |route| route.body_max = 1000);
+    let app = App::named("one");
+    site.serve(&[app.upstream("one")]);
+    for _ in 0..10 {
+        let mut wire = site.connect();
+        let chunks = format!("3e8\r\n{0}\r\n3e8\r\n{0}\r\n0\r\n\r\n", "x".repeat(1000));
+        wire.send(format!("POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n{chunks}").as_bytes());
+        assert_eq!(wire.answer().status, 413);
+    }
+    site.assert_nothing_in_flight("one");
+    // What is asked last is asked of the same app, whose asks are then all there.
+    assert_eq!(site.get("/").status, 200);
+    eventually("the app has seen the end of each", || app.open.load(Ordering::SeqCst) <= 1);
+    let whole: Vec<_> = app.asks().into_iter().filter(|ask| ask.is_whole).collect();
+    assert_eq!(whole.len(), 1, "{whole:?}");
+}
+
+/// Goal: an upload that the app does not take is the app's fault, not the client's.
+#[test]
+fn an_app_that_takes_nothing_is_blamed() {
+    // Connections are made by the kernel, and nobody reads from them.
+    let app = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let site = Site::start_with(
+        |settings| settings.body_timeout = Duration::from_millis(500),
+        |route| route.body_max = u64::MAX,
+    );
+    site.serve(&[Upstream::new("deaf", Address::Tcp(app.local_addr().unwrap()))]);
+    let mut wire = site.connect();
+    wire.send(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 1000000000\r\n\r\n");
+    wire.stream().set_nonblocking(true).unwrap();
+    let start = Instant::now();
+    while !matches!(wire.stream().peek(&mut [0]), Ok(1..)) {
+        assert!(start.elapsed() < Duration::from_secs(20), "the client is kept waiting");
+        if wire.stream().write(&[b'x'; 65536]).is_err() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+    wire.stream().set_nonblocking(false).unwrap();
+    assert_eq!(wire.answer().status, 504);
+    site.assert_nothing_in_flight("deaf");
+}
+
 /// Goal: heads above the limit are refused.
 #[test]
 fn refuses_large_heads() {

@@ -33,12 +33,13 @@ impl Edge {
         routes: Vec<Route>,
     ) -> Result<u64, EdgeError> {
         let mut registry = self.registry();
+        let index = self.prepare(&routes)?;
         match (self.tls(), client_certificates) {
-            (Some(mut tls), _) => tls.replace(certificates, client_certificates)?,
+            (Some(mut tls), _) => tls.replace(certificates, client_certificates, hosts(&routes))?,
             (None, []) => {}
             (None, [first, ..]) => return Err(no_tls(first)),
         }
-        self.serve(&mut registry, routes)
+        Ok(self.serve(&mut registry, index, routes))
     }
 
     /// How the certificates from files are.
@@ -99,6 +100,10 @@ impl Edge {
         // What a panicking look left is whole: it is made beside and put in place.
         self.inner.tls.as_ref().map(|tls| tls.lock().unwrap_or_else(PoisonError::into_inner))
     }
+}
+
+pub(super) fn hosts(routes: &[Route]) -> impl Iterator<Item = &str> {
+    routes.iter().filter_map(|route| route.host.as_deref())
 }
 
 /// A rule that cannot be kept must not be taken for one that is.

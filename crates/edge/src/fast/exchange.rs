@@ -113,7 +113,7 @@ impl Connection {
 
     fn expire(&mut self, exchange: &mut Exchange) -> After {
         let refusal = match self.client.pace.phase() {
-            Phase::Upload => Refusal::SLOW_CLIENT,
+            Phase::Upload if self.client.pace.deadline.is_for_body() => Refusal::SLOW_CLIENT,
             Phase::Download => return exchange.cut(self.client.pace.why_cut()),
             _ => Refusal::TIMEOUT,
         };

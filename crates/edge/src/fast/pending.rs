@@ -50,6 +50,11 @@ impl Pending {
         self.bytes.is_empty()
     }
 
+    /// How much waits.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len() - self.written
+    }
+
     /// Writes two slices after what waits, as one where that is cheap, and keeps what the socket does not take.
     pub(crate) fn write<S: AsyncWrite + Unpin>(
         &mut self,

@@ -2,13 +2,12 @@
 
 use std::task::{Context, Poll, Waker};
 
-use http::{HeaderValue, Response};
+use http::HeaderValue;
 use http_body::Body as _;
 
 use super::Connection;
 use super::exchange::{After, Exchange};
-use super::request::{self, write_line};
-use crate::body::Body;
+use super::request;
 use crate::client::Phase;
 use crate::respond::{self, Asker, Reason, Refusal};
 
@@ -30,8 +29,8 @@ impl Connection {
         };
         let response = respond::refuse(refusal, &asker, &exchange.route.answer);
         exchange.record.send(response.body().size_hint().lower());
-        let date = self.core.desk.date(self.core.wall_at(self.core.clock.now()));
-        self.unsent.push(&write(response, &date));
+        let date = self.core.date();
+        self.unsent.push(&respond::write_h1(response, &date));
         self.client.pace.enter(Phase::Download);
         let is_sent = std::future::poll_fn(|cx| self.poll_send(cx)).await;
         drop(exchange);
@@ -42,7 +41,7 @@ impl Connection {
     /// Sends all that waits; false when the client does not take it.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         self.client.pace.deadline.wakes(cx.waker());
-        let written = match self.unsent.poll_write(&mut self.stream, cx) {
+        let written = match self.poll_unsent(cx) {
             Poll::Ready(Ok(())) => self.unsent.poll_flush(&mut self.stream, cx),
             other => other,
         };
@@ -56,29 +55,10 @@ impl Connection {
     /// Once, as much as the socket takes: there is no more time for this client.
     pub(super) fn refuse_slow_head(&mut self) {
         self.core.counts().refused(Reason::SlowClient).add(1);
-        let answer = respond::refuse_unread(Refusal::SLOW_CLIENT, &self.core.answer);
+        let answer = self.core.refuse_unread(Refusal::SLOW_CLIENT);
         let mut context = Context::from_waker(Waker::noop());
         if self.unsent.write(&mut self.stream, &mut context, &answer, &[]).is_ok() {
             let _ = self.unsent.poll_flush(&mut self.stream, &mut context);
         }
     }
-}
-
-/// An answer of ours, as it goes over the wire.
-fn write(response: Response<Body>, date: &[u8]) -> Vec<u8> {
-    let (parts, body) = response.into_parts();
-    let mut out = Vec::with_capacity(2048);
-    let reason = parts.status.canonical_reason().unwrap_or_default();
-    for part in ["HTTP/1.1 ", parts.status.as_str(), " ", reason, "\r\n"] {
-        out.extend_from_slice(part.as_bytes());
-    }
-    for (name, value) in &parts.headers {
-        write_line(&mut out, name.as_str().as_bytes(), value.as_bytes());
-    }
-    write_line(&mut out, b"date", date);
-    out.extend_from_slice(b"\r\n");
-    if let Body::Full(Some(page)) = body {
-        out.extend_from_slice(&page);
-    }
-    out
 }

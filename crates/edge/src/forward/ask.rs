@@ -205,7 +205,8 @@ impl Journey<'_> {
     }
 
     fn why_expired(&self) -> Refusal {
-        if self.pace.phase() == Phase::Upload { Refusal::SLOW_CLIENT } else { Refusal::TIMEOUT }
+        let is_the_clients = self.pace.phase() == Phase::Upload && self.pace.deadline.is_for_body();
+        if is_the_clients { Refusal::SLOW_CLIENT } else { Refusal::TIMEOUT }
     }
 
     /// A seat at an upstream; waits a little while the service has none.
@@ -244,7 +245,10 @@ impl Journey<'_> {
             return Some(link);
         }
         match self.core.clock.timeout(CONNECT_TIMEOUT, upstream.open(self.core)).await {
-            Ok(Ok(link)) => return Some(Box::new(link)),
+            Ok(Ok(mut link)) => {
+                link.idle_since = now;
+                return Some(Box::new(link));
+            }
             Ok(Err(error)) => tracing::debug!(replica = upstream.id(), %error, "upstream refuses a connection"),
             Err(_) => tracing::debug!(replica = upstream.id(), "upstream does not accept a connection in time"),
         }

@@ -5,6 +5,9 @@ use std::io::Write as _;
 /// Extensions say nothing to anybody we know of; more than this of them in one body is an attack.
 const EXTENSION_BYTES_MAX: usize = 16 * 1024;
 
+/// Of the largest size that can be counted.
+const DIGITS_MAX: u32 = 16;
+
 /// As much as the general path takes.
 const TRAILER_BYTES_MAX: usize = 16 * 1024;
 const TRAILERS_COUNT_MAX: usize = 100;
@@ -18,6 +21,8 @@ pub(crate) struct Chunks {
     state: State,
     /// Of the chunk being read.
     left: u64,
+    /// Of its size, zeros in front too: endless ones would cost the client nothing.
+    digits: u32,
     extension_bytes: usize,
     trailers: Vec<u8>,
 }
@@ -71,7 +76,10 @@ impl Chunks {
 
     fn step(&mut self, byte: u8) -> Result<State, BadChunk> {
         Ok(match (self.state, byte) {
-            (State::FirstDigit, _) => self.add_digit(byte)?,
+            (State::FirstDigit, _) => {
+                self.digits = 0;
+                self.add_digit(byte)?
+            }
             (State::Digits, b'\r') => State::SizeFeed,
             (State::Digits | State::Space, b';') => State::Extension,
             (State::Digits | State::Space, b' ' | b'\t') => self.count_extension(State::Space)?,
@@ -96,6 +104,10 @@ impl Chunks {
 
     fn add_digit(&mut self, byte: u8) -> Result<State, BadChunk> {
         let digit = (byte as char).to_digit(16).ok_or(BadChunk)?;
+        self.digits += 1;
+        if self.digits > DIGITS_MAX {
+            return Err(BadChunk);
+        }
         self.left = self.left.checked_mul(16).and_then(|size| size.checked_add(u64::from(digit))).ok_or(BadChunk)?;
         Ok(State::Digits)
     }

@@ -16,7 +16,10 @@ use crate::listen::owner::owner_of_port;
 use crate::settings::{Bound, ListeningSocket, Port, Scheme, Settings, UnixSocket};
 
 /// Connections the kernel holds while a core is busy. The kernel lowers it to `net.core.somaxconn`, usually 4096.
-const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
+
+/// How often a free port is looked for that is free at every address.
+const ATTEMPTS_MAX: u32 = 16;
 
 /// Everything the edge listens on.
 pub(crate) struct Listeners(Vec<Group>);
@@ -44,22 +47,27 @@ pub(crate) struct CoreSocket {
     pub(crate) socket: Socket,
 }
 
-/// Takes what was handed over as far as the settings want it, and binds the rest, once for each core.
+/// Takes what was handed over as far as the settings want it, and binds the rest, once for each core. Nobody can connect
+/// to what is new before [`Listeners::listen`].
 pub(crate) fn open(settings: &Settings, handed: Vec<ListeningSocket>, cores: usize) -> Result<Listeners, EdgeError> {
     let wishes = Wishes { settings, handed: groups_of(handed), cores };
     let mut groups = wishes.network(Scheme::Http, settings.http, 80)?;
     groups.extend(wishes.network(Scheme::Https, settings.https, 443)?);
     groups.extend(wishes.socket()?);
-    // Only now, so that no connection waits at a socket that a later failure would close.
-    for group in groups.iter().filter(|group| group.is_new) {
-        for socket in &group.sockets {
-            socket.listen(BACKLOG).map_err(|source| group.place.explain(source))?;
-        }
-    }
     Ok(Listeners(groups))
 }
 
 impl Listeners {
+    /// Lets clients connect. The last that may fail, so that no connection waits at a socket that a later failure closes.
+    pub(crate) fn listen(&self) -> Result<(), EdgeError> {
+        for group in self.0.iter().filter(|group| group.is_new) {
+            for socket in &group.sockets {
+                socket.listen(BACKLOG).map_err(|source| group.place.explain(source))?;
+            }
+        }
+        Ok(())
+    }
+
     pub(crate) fn bound(&self) -> Bound {
         let mut bound = Bound::default();
         for group in &self.0 {
@@ -135,7 +143,19 @@ impl Wishes<'_> {
         }
     }
 
-    fn every_address(&self, scheme: Scheme, mut port: u16) -> Result<Vec<Group>, EdgeError> {
+    fn every_address(&self, scheme: Scheme, port: u16) -> Result<Vec<Group>, EdgeError> {
+        let mut attempts_left = if port == 0 { ATTEMPTS_MAX } else { 1 };
+        loop {
+            attempts_left -= 1;
+            match self.bind_every_address(scheme, port) {
+                // What is free at the first address need not be at the next.
+                Err(EdgeError::AddressTaken { .. }) if attempts_left > 0 => {}
+                done => return done,
+            }
+        }
+    }
+
+    fn bind_every_address(&self, scheme: Scheme, mut port: u16) -> Result<Vec<Group>, EdgeError> {
         let mut groups = Vec::new();
         for ip in &self.settings.addresses {
             let place = Place::Network(SocketAddr::new(*ip, port));
@@ -155,13 +175,17 @@ impl Wishes<'_> {
         let failed = |source: io::Error| Place::Network(address).explain(source);
         // `::` takes IPv4 too, unless somebody else of ours does.
         let only_v6 = self.settings.addresses.contains(&IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-        // SO_REUSEPORT would let us share the port with another process of the same user that uses it too. Binding once
-        // without it finds that process out.
-        let probe = bind_one(address, only_v6, false).map_err(failed)?;
-        let address = probe.local_addr().map_err(failed)?.as_socket().unwrap_or(address);
-        drop(probe);
-        let sockets = (0..self.cores).map(|_| bind_one(address, only_v6, true)).collect::<Result<_, _>>();
-        let sockets = sockets.map_err(failed)?;
+        if address.port() != 0 {
+            // SO_REUSEPORT would let us share the port with another process of the same user that uses it too. Binding
+            // once without it finds that process out. A port that the system chooses is nobody's.
+            drop(bind_one(address, only_v6, false).map_err(failed)?);
+        }
+        let first = bind_one(address, only_v6, true).map_err(failed)?;
+        let address = first.local_addr().map_err(failed)?.as_socket().unwrap_or(address);
+        let mut sockets = vec![first];
+        for _ in 1..self.cores {
+            sockets.push(bind_one(address, only_v6, true).map_err(failed)?);
+        }
         Ok(Group { scheme, given: false, place: Place::Network(address), sockets, is_new: true })
     }
 

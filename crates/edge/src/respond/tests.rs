@@ -115,13 +115,18 @@ fn our_pages_keep_their_policy() {
 /// Goal: a refusal that is written by hand is a whole answer, which says that it is the last.
 #[test]
 fn a_refusal_without_a_request_is_whole() {
-    let bytes = refuse_unread(Refusal::CONNECTIONS, &AnswerHeaders::new(&crate::Headers::default()));
+    let answer = AnswerHeaders::new(&crate::Headers::default());
+    let bytes = refuse_unread(Refusal::CONNECTIONS, &answer, b"Thu, 01 Jan 1970 00:00:00 GMT");
     let text = String::from_utf8(bytes).unwrap();
     let (head, body) = text.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 503 Service Unavailable\r\n"), "{head}");
-    for line in
-        ["connection: close", "retry-after: 2", "x-content-type-options: nosniff", "x-frame-options: SAMEORIGIN"]
-    {
+    for line in [
+        "connection: close",
+        "retry-after: 2",
+        "date: Thu, 01 Jan 1970 00:00:00 GMT",
+        "x-content-type-options: nosniff",
+        "x-frame-options: SAMEORIGIN",
+    ] {
         assert!(head.lines().any(|known| known == line), "{line} in {head}");
     }
     assert!(head.lines().any(|known| known == format!("content-length: {}", body.len())), "{head}");

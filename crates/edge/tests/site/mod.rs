@@ -218,8 +218,29 @@ impl Wire {
 
     /// True when the other side has closed, without another byte.
     pub fn is_closed(&mut self) -> bool {
-        let mut byte = [0];
-        matches!(self.reader.read(&mut byte), Ok(0) | Err(_))
+        match self.reader.read(&mut [0]) {
+            Ok(read) => read == 0,
+            Err(error) => is_close(&error),
+        }
+    }
+}
+
+/// Whether a read failed because the other side has closed. One that merely says nothing has not.
+fn is_close(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset};
+    assert!(
+        matches!(error.kind(), BrokenPipe | ConnectionAborted | ConnectionReset),
+        "neither more nor an end: {error}"
+    );
+    true
+}
+
+/// What was read; `None` when the connection ended first.
+fn unless_closed<T>(read: std::io::Result<T>) -> Option<T> {
+    match read {
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => None,
+        Err(error) if is_close(&error) => None,
+        other => other.ok(),
     }
 }
 
@@ -251,7 +272,7 @@ fn read_head(reader: &mut BufReader<TcpStream>) -> Option<(String, Vec<(String, 
     let mut lines = Vec::new();
     loop {
         let mut line = String::new();
-        if reader.read_line(&mut line).ok()? == 0 {
+        if unless_closed(reader.read_line(&mut line))? == 0 {
             return None;
         }
         let line = line.trim_end().to_owned();
@@ -273,12 +294,12 @@ fn read_body(reader: &mut BufReader<TcpStream>, headers: &[(String, String)], un
     }
     match find(headers, "content-length").and_then(|length| length.parse::<usize>().ok()) {
         Some(length) => {
-            let _ = reader.take(length as u64).read_to_end(&mut body);
+            unless_closed(reader.take(length as u64).read_to_end(&mut body));
             let is_whole = body.len() == length;
             (body, is_whole)
         }
         None if until_close => {
-            let is_whole = reader.read_to_end(&mut body).is_ok();
+            let is_whole = unless_closed(reader.read_to_end(&mut body)).is_some();
             (body, is_whole)
         }
         None => (body, true),
@@ -288,10 +309,10 @@ fn read_body(reader: &mut BufReader<TcpStream>, headers: &[(String, String)], un
 fn read_chunks(reader: &mut BufReader<TcpStream>, body: &mut Vec<u8>) -> Option<()> {
     loop {
         let mut line = String::new();
-        reader.read_line(&mut line).ok()?;
+        unless_closed(reader.read_line(&mut line))?;
         let length = usize::from_str_radix(line.trim(), 16).ok()?;
         let mut chunk = vec![0; length + 2];
-        reader.read_exact(&mut chunk).ok()?;
+        unless_closed(reader.read_exact(&mut chunk))?;
         if length == 0 {
             return Some(());
         }

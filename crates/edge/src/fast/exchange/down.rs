@@ -67,9 +67,7 @@ impl Connection {
         exchange: &mut Exchange,
     ) -> Poll<After> {
         loop {
-            let unsent = self.unsent.poll_write(&mut self.stream, cx);
-            self.client.is_blocked(&self.stream, unsent.is_pending());
-            match unsent {
+            match self.poll_unsent(cx) {
                 Poll::Ready(Ok(())) => {}
                 Poll::Ready(Err(_)) => return Poll::Ready(exchange.cut(BodyCut::Client)),
                 Poll::Pending => return Poll::Pending,
@@ -111,6 +109,18 @@ impl Connection {
         let flushed = self.unsent.poll_flush(&mut self.stream, cx);
         self.client.is_blocked(&self.stream, flushed.is_pending());
         flushed
+    }
+
+    /// Sends what waits for the client. Whatever of it is taken counts: a slow client is none that stands still.
+    pub(in crate::fast) fn poll_unsent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let waiting = self.unsent.len();
+        let unsent = self.unsent.poll_write(&mut self.stream, cx);
+        if self.unsent.len() < waiting {
+            // These bytes were counted when they were given.
+            self.client.wrote(0);
+        }
+        self.client.is_blocked(&self.stream, unsent.is_pending());
+        unsent
     }
 
     /// More of the answer.

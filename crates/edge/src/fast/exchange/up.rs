@@ -104,7 +104,12 @@ impl Connection {
         exchange: &mut Exchange,
     ) -> Poll<Result<(), Stop>> {
         loop {
-            match exchange.up.pending.poll_write(&mut link.stream, cx) {
+            let waiting = exchange.up.pending.len();
+            let written = exchange.up.pending.poll_write(&mut link.stream, cx);
+            if exchange.up.pending.len() < waiting {
+                self.client.pace.deadline.progress();
+            }
+            match written {
                 Poll::Ready(Ok(())) => exchange.up.is_begun = true,
                 Poll::Ready(Err(error)) => {
                     exchange.up.is_begun |= exchange.up.pending.has_begun();
@@ -143,7 +148,13 @@ impl Connection {
                     }
                 }
                 Poll::Ready(Err(_)) => return Poll::Ready(Err(Stop::Refuse(Refusal::CLIENT_GONE))),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    // Once the answer has begun, the two may have agreed to talk at their leisure.
+                    if self.client.pace.phase() == Phase::Upload {
+                        self.client.pace.deadline.awaits_body();
+                    }
+                    return Poll::Pending;
+                }
             }
         }
     }
@@ -168,18 +179,17 @@ impl Way<'_> {
     /// Passes on what of `bytes` belongs to the body, and says how much that was.
     fn pass(self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize, Stop> {
         let Way { link, exchange, page, pace } = self;
-        pace.deadline.progress();
+        let mut page = page.borrow_mut();
+        page.clear();
         let up = &mut exchange.up;
-        let (taken, data, has_ended, written) = match &mut up.body {
+        let (taken, data, has_ended) = match &mut up.body {
             Source::Ended => return Ok(0),
             Source::Length(left) => {
                 let length = usize::try_from(*left).unwrap_or(usize::MAX).min(bytes.len());
                 *left -= length as u64;
-                (length, length, *left == 0, up.pending.write(&mut link.stream, cx, &[], &bytes[..length]))
+                (length, length, *left == 0)
             }
             Source::Chunked(chunks) => {
-                let mut page = page.borrow_mut();
-                page.clear();
                 let mut data = 0;
                 let taken = chunks.take(bytes, |piece| {
                     data += piece.len();
@@ -189,16 +199,24 @@ impl Way<'_> {
                 if chunks.has_ended() {
                     page.extend_from_slice(chunks::LAST);
                 }
-                (taken, data, chunks.has_ended(), up.pending.write(&mut link.stream, cx, &page, &[]))
+                (taken, data, chunks.has_ended())
             }
         };
-        if has_ended {
-            up.body = Source::Ended;
-        }
+        pace.deadline.progress();
+        pace.deadline.moved(data);
         up.bytes += data as u64;
         exchange.record.receive(data as u64);
         if up.bytes > exchange.route.route.body_max {
+            // Before it is passed on: the upstream must not take for whole what its client is told was refused.
             return Err(Stop::Refuse(Refusal::BODY_TOO_LARGE));
+        }
+        let written = if matches!(up.body, Source::Length(_)) {
+            up.pending.write(&mut link.stream, cx, &[], &bytes[..taken])
+        } else {
+            up.pending.write(&mut link.stream, cx, &page, &[])
+        };
+        if has_ended {
+            up.body = Source::Ended;
         }
         written.map(|()| taken).map_err(|_| Stop::Upstream)
     }

@@ -23,6 +23,7 @@ fn reads_bodies() {
     check("3\r\nabc\r\n0\r\n\r\n", Some(("abc", 13)));
     check("0\r\n\r\nGET /", Some(("", 5)));
     check("3\r\nabc\r\n002\r\nde\r\n000\r\n\r\n", Some(("abcde", 24)));
+    check("0000000000000003\r\nabc\r\n0000000000000000\r\n\r\n", Some(("abc", 43)));
     check("A\r\n0123456789\r\n0\r\n\r\n", Some(("0123456789", 20)));
     check("3;a=b\r\nabc\r\n0;c\r\n\r\n", Some(("abc", 19)));
     check("3 ;a\r\nabc\r\n0\r\n\r\n", Some(("abc", 16)));
@@ -42,6 +43,8 @@ fn refuses_bodies() {
         "3\r\nabc\n0\r\n\r\n",
         "3\r\nabc0\r\n\r\n",
         "ffffffffffffffffff\r\nabc",
+        "00000000000000003\r\nabc\r\n0\r\n\r\n",
+        "3\r\nabc\r\n00000000000000000\r\n\r\n",
         "3;a\nabc\r\n",
         "3 4\r\nabc",
         "g\r\n",

@@ -9,6 +9,11 @@ fn settings(change: impl FnOnce(&mut Settings)) -> Settings {
     settings
 }
 
+fn open(settings: &Settings, handed: Vec<ListeningSocket>, cores: usize) -> Result<Listeners, EdgeError> {
+    let listeners = super::open(settings, handed, cores)?;
+    listeners.listen().map(|()| listeners)
+}
+
 /// How many sockets each core accepts on.
 fn hands(listeners: Listeners, cores: usize) -> Vec<usize> {
     listeners.deal(cores).unwrap().iter().map(Vec::len).collect()
@@ -22,6 +27,16 @@ fn binds_once_for_each_core() {
     assert_eq!((bound.http.len(), bound.https.len()), (1, 0));
     assert_ne!(bound.http[0].port(), 0);
     assert_eq!(hands(listeners, 3), [1, 1, 1]);
+}
+
+/// Goal: nobody can connect before everything else that a start needs is there, and then everybody can.
+#[test]
+fn binds_before_it_listens() {
+    let listeners = super::open(&settings(|_| {}), Vec::new(), 2).unwrap();
+    let address = listeners.bound().http[0];
+    assert!(std::net::TcpStream::connect(address).is_err(), "bound, and not yet listening");
+    listeners.listen().unwrap();
+    std::net::TcpStream::connect(address).unwrap();
 }
 
 /// Goal: several addresses share one port, also when the system chooses it.
@@ -59,8 +74,11 @@ fn unwanted_sockets_are_closed() {
     let none = open(&settings(|settings| settings.http = Port::Off), first.duplicate().unwrap(), 1).unwrap();
     assert_eq!(none.bound(), Bound::default());
     let address = first.bound().http[0];
+    // Bound beside it, so that nobody else can listen there meanwhile.
+    let held = bind_one(address, false, true).unwrap();
     drop(first);
     assert!(std::net::TcpStream::connect(address).is_err(), "nobody listens there any more");
+    drop(held);
 }
 
 /// Goal: what a service manager gave stands in for what the settings say, and stays given when it is handed on.
