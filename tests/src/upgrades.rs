@@ -80,6 +80,7 @@ impl fmt::Display for Outcome {
         for trouble in &self.troubles {
             writeln!(formatter, "{trouble}")?;
         }
-        writeln!(formatter, "{}", self.report.to_json())
+        writeln!(formatter, "{}", self.report.to_json())?;
+        self.report.fmt(formatter)
     }
 }

@@ -80,11 +80,20 @@ fn trust_is_given_and_taken_back() {
     let browsers = || certutil.run(&["-L", "-d", &database]).out;
     assert!(!trusts() && !browsers().contains("prumo-"));
 
+    // A system that cannot make its list anew is not said to trust, neither now nor at the next try.
+    let (etc, away) = (format!("{root}/etc/ssl"), format!("{root}/etc/away"));
+    fs::rename(&etc, &away).unwrap();
+    let failed = site.prumo(&["trust", "--root", &root]);
+    assert_ne!(failed.code, Some(0), "{failed:?}");
+    let text = format!("{}{}", failed.out, failed.err);
+    assert!(text.contains("nothing is changed, because the system's list cannot be made anew"), "{text}");
+    fs::rename(&away, &etc).unwrap();
+
     expect(
         &site,
         &site.prumo(&["trust", "--root", &root]),
         0,
-        &["system: ", "made anew", "browser: ", "trusts it now"],
+        &["system: ", "made anew", "browser: ", "has it already"],
     );
     assert!(trusts(), "curl trusts the list of the system\n{}", site.story());
     let listed = browsers();

@@ -279,6 +279,9 @@ impl Site {
         let _turn = self.turn().await?;
         let reading = self.parts.file.read().map_err(crate::file::ReadError::into_refusal)?;
         let chosen = choose(&reading.config, names)?;
+        let whole = names.is_empty();
+        let next = if whole { reading.config.clone() } else { overlay(&self.config(), &reading.config, &chosen) };
+        self.examine_certificates(&next)?;
         self.record(actor, "deploy", &chosen.iter().cloned().collect::<Vec<_>>().join(" "), "").await?;
         let mut specs = wire::services_for_run(&reading.config, self.parts.file.folder());
         specs.retain(|spec| chosen.contains(&spec.name));
@@ -291,8 +294,6 @@ impl Site {
                 return Err(refusal(error));
             }
         };
-        let whole = names.is_empty();
-        let next = if whole { reading.config } else { overlay(&self.config(), &reading.config, &chosen) };
         let gone: Vec<String> =
             self.config().services.keys().filter(|name| !next.services.contains_key(*name)).cloned().collect();
         // Routes first, so that nothing is sent to a service that is about to stop.

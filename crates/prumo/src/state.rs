@@ -43,12 +43,15 @@ pub(crate) fn absolute(path: &Path) -> PathBuf {
 impl State {
     /// Makes the folder where it is missing, and holds it. Refuses while another prumo does.
     pub(crate) fn hold(folder: &Path) -> Result<State, Refusal> {
-        for part in ["", "run", "logs", "certs", "secrets"] {
-            make_private(&folder.join(part))?;
-        }
+        prepare(folder)?;
         let mut lock = open_private(&folder.join("lock")).map_err(|error| cannot(folder, &error))?;
         if !take_lock(&mut lock) {
             return Err(held_by_another(folder, &mut lock));
+        }
+        // Not before it is certain that no other prumo runs here.
+        make_passable(&folder.join("run"))?;
+        for part in ["logs", "certs", "secrets"] {
+            make_private(&folder.join(part))?;
         }
         let crashed_before = !read_text(&mut lock).trim().is_empty();
         let state = State { folder: folder.to_owned(), lock, crashed_before };
@@ -161,6 +164,35 @@ pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     written
 }
 
+/// What only a state folder has in it.
+const MARKS: [&str; 3] = ["lock", "ledger.db", "secrets"];
+
+/// Makes the folder, or takes it as it is: replicas of other users pass through it to their sockets, and everything in
+/// it is private or passable itself. One that others use is left to them.
+fn prepare(folder: &Path) -> Result<(), Refusal> {
+    let failed = |error: &std::io::Error| cannot(folder, error);
+    let Ok(metadata) = folder.metadata() else { return make_passable(folder) };
+    let mode = metadata.permissions().mode();
+    if mode & 0o066 == 0 {
+        return Ok(());
+    }
+    let is_ours = MARKS.iter().any(|name| folder.join(name).exists());
+    if !is_ours && std::fs::read_dir(folder).map_err(|error| failed(&error))?.next().is_some() {
+        let shown = folder.display();
+        return Err(Refusal::new(
+            RefusalKind::Refused,
+            format!("{shown} cannot be the state folder: it is open to others, and what lies in it is not prumo's"),
+        )
+        .hint("name a folder of its own with `--state DIR`; prumo makes it where it is missing"));
+    }
+    std::fs::set_permissions(folder, Permissions::from_mode(mode & 0o711)).map_err(|error| failed(&error))
+}
+
+/// Makes a folder that others pass through and cannot look around in; one that is there stays as it is.
+fn make_passable(folder: &Path) -> Result<(), Refusal> {
+    DirBuilder::new().recursive(true).mode(0o711).create(folder).map_err(|error| cannot(folder, &error))
+}
+
 /// Makes the folder, or takes away what others may do in one that is there already.
 fn make_private(folder: &Path) -> Result<(), Refusal> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -237,7 +269,66 @@ fn cannot(path: &Path, error: &std::io::Error) -> Refusal {
 mod tests {
     use super::*;
 
-    /// Goal: one holder at a time; the second is told who; the folder is private; a crash shows at the next start.
+    fn mode(path: &Path) -> u32 {
+        path.metadata().unwrap().permissions().mode() & 0o777
+    }
+
+    fn allow(path: &Path, mode: u32) {
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    }
+
+    /// Goal: others pass through the state folder to the sockets of replicas and see nothing on the way; what somebody
+    /// opened on purpose stays so; a second prumo that is refused changes nothing.
+    #[test]
+    fn replicas_reach_their_sockets() {
+        let temporary = tempfile::tempdir().unwrap();
+        let folder = temporary.path().join("a").join("state");
+        let state = State::hold(&folder).unwrap();
+        assert_eq!((mode(&folder), mode(&folder.join("run"))), (0o711, 0o711));
+        for private in ["logs", "certs", "secrets"] {
+            assert_eq!(mode(&folder.join(private)), 0o700, "{private}");
+        }
+        assert_eq!(mode(&folder.join("lock")), 0o600);
+        allow(&folder.join("logs"), 0o750);
+        assert!(State::hold(&folder).is_err());
+        assert_eq!((mode(&folder.join("run")), mode(&folder.join("logs"))), (0o711, 0o750));
+        state.release();
+        allow(&folder, 0o755);
+        State::hold(&folder).unwrap().release();
+        assert_eq!((mode(&folder), mode(&folder.join("logs"))), (0o711, 0o700));
+        allow(&folder, 0o700);
+        State::hold(&folder).unwrap().release();
+        assert_eq!(mode(&folder), 0o700, "nobody is let in who was not before");
+    }
+
+    /// Goal: a folder of others is not taken from them by a slip of the pen, such as `--state /tmp`.
+    #[test]
+    fn folders_of_others_are_left_alone() {
+        let temporary = tempfile::tempdir().unwrap();
+        std::fs::write(temporary.path().join("theirs"), "").unwrap();
+        allow(temporary.path(), 0o777);
+        let refusal = State::hold(temporary.path()).map(|_| ()).unwrap_err();
+        assert_eq!(refusal.kind, RefusalKind::Refused);
+        assert!(refusal.message.contains("not prumo's"), "{}", refusal.message);
+        assert_eq!(mode(temporary.path()), 0o777);
+        assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 1, "nothing is put there");
+    }
+
+    /// Goal: a mark of a prumo that runs is replaced without a moment in which there is none, and none is left at the end.
+    #[test]
+    fn the_mark_is_replaced() {
+        let temporary = tempfile::tempdir().unwrap();
+        let state = State::hold(temporary.path()).unwrap();
+        let check = |text: &str| {
+            state.write_lock(text).unwrap();
+            assert_eq!(std::fs::read_to_string(state.path("lock")).unwrap(), text);
+        };
+        check("4194304\n");
+        check("7\n");
+        check("");
+    }
+
+    /// Goal: one holder at a time; the second is told who; the folder is closed; a crash shows at the next start.
     #[test]
     fn only_one_holds_the_folder() {
         let temporary = tempfile::tempdir().unwrap();
@@ -246,7 +337,7 @@ mod tests {
         std::fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
         let first = State::hold(&folder).unwrap();
         assert!(!first.crashed_before);
-        assert_eq!(folder.metadata().unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(mode(&folder), 0o711);
         let refusal = State::hold(&folder).map(|_| ()).unwrap_err();
         assert!(refusal.message.contains(&format!("pid {}", std::process::id())), "{}", refusal.message);
         drop(first);

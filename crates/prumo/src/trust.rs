@@ -111,7 +111,16 @@ fn in_system(root: &Path, authority: &Authority, wish: Wish, clock: &Clock) -> O
         };
     }
     if let Err(why) = tool::output(&update_arguments(&update, root, wish), clock) {
-        return Outcome::Left(format!("system: {} is changed, but the system's list is not: {why}", file.display()));
+        // The file says what the list holds: it must not be ahead of it, or the next try would find nothing to do.
+        let undone = match wish {
+            Wish::Trust => fs::remove_file(&file),
+            Wish::Forget => fs::write(&file, &authority.pem),
+        };
+        let left = if undone.is_ok() { "nothing is changed" } else { "only the file is changed" };
+        return Outcome::Left(format!(
+            "system: {}: {left}, because the system's list cannot be made anew: {why}",
+            file.display()
+        ));
     }
     let done = if wish == Wish::Trust { "written" } else { "removed" };
     Outcome::Done(format!("system: {} {done}, and the system's list made anew", file.display()))

@@ -1,13 +1,15 @@
 //! `prumo upgrade`: this process starts its successor, hands it everything, and finishes what it has begun.
 //!
-//! Until `Yours` is sent nothing has changed; after it the successor supervises, or has failed and is dead, and this
-//! process takes back what it had given. `docs/decisions/0013-own-upgrade.md` tells why in this order.
+//! Until `Prepared` has come nothing has changed. Then this process stops accepting commands and closes its ledger, and
+//! after `Yours` the successor supervises, or has failed and is dead, and this process takes back what it had given.
+//! `docs/decisions/0013-own-upgrade.md` tells why in this order.
 
 use std::convert::Infallible;
-use std::fs::File;
-use std::io::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::sync::Arc;
@@ -30,6 +32,9 @@ use crate::state::State;
 
 /// How many of a failed successor's last lines are shown.
 const LINES_SHOWN: usize = 20;
+
+/// How much of a successor's log is read.
+const LOG_BYTES_MAX: u64 = 64 * 1024;
 
 /// How often the site is opened again after a successor failed, before a person is needed.
 const TAKE_BACK_TRIES: u32 = 20;
@@ -295,7 +300,7 @@ impl Successor {
         let log = house.state.path("run").join("upgrade.log");
         let start = || {
             let (line, theirs) = Line::pair()?;
-            let errors = File::create(&log)?;
+            let errors = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&log)?;
             let mut arguments = vec!["up".into(), "--inherit".into()];
             arguments.extend(house.options.arguments.iter().cloned());
             let child = own::start(program, &arguments, theirs, Some(errors), true)?;
@@ -370,7 +375,7 @@ impl Successor {
             (None, None) => "it was not ready in time".to_owned(),
         };
         let mut message = format!("the successor {program} did not come up, and nothing has changed: {because}");
-        let lines = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines = String::from_utf8_lossy(&tail(&self.log)).into_owned();
         let lines: Vec<&str> = lines.lines().collect();
         if said.is_none() && !lines.is_empty() {
             message.push_str("\n\nits last lines:");
@@ -424,10 +429,23 @@ pub(crate) async fn take_over(house: &House, line: &Arc<Line>, error_output: Opt
         tracing::warn!(%error, "the prumo before has gone without waiting for this one");
     }
     let Some(error_output) = error_output else { return };
-    let so_far = std::fs::read(house.state.path("run").join("upgrade.log")).unwrap_or_default();
+    let so_far = tail(&house.state.path("run").join("upgrade.log"));
     if rustix::stdio::dup2_stderr(error_output).is_ok() {
         drop(io::stderr().lock().write_all(&so_far));
     }
+}
+
+/// The end of a log that nothing bounds.
+fn tail(path: &Path) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|mut file| {
+        let from = file.metadata()?.len().saturating_sub(LOG_BYTES_MAX);
+        file.seek(SeekFrom::Start(from))?;
+        file.take(LOG_BYTES_MAX).read_to_end(&mut bytes)
+    });
+    // What cannot be read is not shown; the log itself is where it was.
+    drop(read);
+    bytes
 }
 
 fn failed(message: String) -> Refusal {

@@ -142,10 +142,10 @@ async fn audit_list(console: &Console, after: u64, limit: u32) -> Outcome {
         vec![
             entry.seq.to_string(),
             entry.at.clone(),
-            entry.actor.clone(),
-            entry.action.clone(),
-            entry.subject.clone(),
-            entry.detail.clone(),
+            printable(&entry.actor),
+            printable(&entry.action),
+            printable(&entry.subject),
+            printable(&entry.detail),
         ]
     };
     columns(&list.entries.iter().map(cells).collect::<Vec<_>>()).iter().for_each(|line| console.printer.answer(line));

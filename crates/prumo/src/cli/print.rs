@@ -92,7 +92,7 @@ impl Printer {
             _ => format!("{} {message}", self.paint(Colour::Red, "error:")),
         };
         if let Some(hint) = &refusal.hint {
-            text.push_str(&format!("\n\n{} {hint}", self.paint(Colour::Bold, "hint:")));
+            text.push_str(&format!("\n\n{} {}", self.paint(Colour::Bold, "hint:"), printable(hint)));
         }
         drop(writeln!(std::io::stderr().lock(), "{}", text.trim_end()));
     }

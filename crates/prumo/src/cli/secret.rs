@@ -6,13 +6,16 @@ use std::os::fd::AsFd;
 use prumo_api::ask::SecretNames;
 use prumo_api::route::encode;
 use prumo_api::{Refusal, RefusalKind};
-use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use serde_json::{Value, json};
 
 use super::args::{Common, SecretAction};
 use super::{Console, Exit, Outcome, Printer, on_runtime};
 use crate::secrets::Secrets;
 use crate::state;
+
+/// What a terminal sends for Ctrl-C.
+const CTRL_C: u8 = 3;
 
 /// The largest value that is read.
 const VALUE_BYTES_MAX: u64 = 64 * 1024;
@@ -80,14 +83,20 @@ fn read_hidden(name: &str) -> std::io::Result<String> {
     let input = std::io::stdin();
     let shown = tcgetattr(input.as_fd())?;
     let mut hidden = shown.clone();
-    hidden.local_modes.remove(LocalModes::ECHO);
+    // Ctrl-C ends the line instead of this program, which would leave the terminal without its echo.
+    hidden.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
+    hidden.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
     eprint_now(&format!("value of {name} (not shown): "));
     tcsetattr(input.as_fd(), OptionalActions::Now, &hidden)?;
     let mut value = String::new();
     let read = input.read_line(&mut value);
     tcsetattr(input.as_fd(), OptionalActions::Now, &shown)?;
     eprint_now("\n");
-    read.map(|_| without_line_break(value))
+    read?;
+    if value.as_bytes().contains(&CTRL_C) {
+        return Err(std::io::Error::new(std::io::ErrorKind::Interrupted, "Ctrl-C was pressed"));
+    }
+    Ok(without_line_break(value))
 }
 
 fn eprint_now(text: &str) {

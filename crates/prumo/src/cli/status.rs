@@ -3,7 +3,7 @@
 use prumo_api::ask::{HealthReport, HealthWord, ReplicaStatus, ServiceStatus, SiteStatus};
 use prumo_api::route::encode;
 
-use super::print::{Colour, columns};
+use super::print::{Colour, columns, printable};
 use super::{Console, Exit, Outcome, Printer};
 
 /// `prumo status [SERVICE]`
@@ -25,7 +25,7 @@ pub(crate) async fn status(console: &Console, service: Option<&str>, short: bool
         details(service).iter().for_each(|line| console.printer.answer(format!("    {line}")));
     }
     for note in &status.notes {
-        console.printer.answer(format!("{} {note}", console.printer.paint(Colour::Yellow, "note:")));
+        console.printer.answer(format!("{} {}", console.printer.paint(Colour::Yellow, "note:"), printable(note)));
     }
     Ok(Exit::Done)
 }
@@ -60,7 +60,7 @@ fn details(service: &ServiceStatus) -> Vec<String> {
     if let Some(replica) = service.replicas.iter().find(|replica| !replica.limits.is_empty()) {
         lines.push(format!("limits: {}", replica.limits.join(", ")));
     }
-    lines.extend(service.notes.iter().map(|note| format!("note: {note}")));
+    lines.extend(service.notes.iter().map(|note| format!("note: {}", printable(note))));
     lines
 }
 
@@ -85,7 +85,7 @@ fn replica_cells(replica: &ReplicaStatus) -> Vec<String> {
 /// The last thing that was wrong with a replica: what its probe found, else how it ended.
 fn trouble(replica: &ReplicaStatus) -> String {
     let ended = || replica.last_exit.as_ref().map(|exit| format!("last ended: {exit}"));
-    replica.last_check.clone().or_else(ended).unwrap_or_default()
+    printable(&replica.last_check.clone().or_else(ended).unwrap_or_default())
 }
 
 /// `prumo health`
@@ -98,7 +98,7 @@ pub(crate) async fn health(console: &Console) -> Outcome {
         .iter()
         .map(|check| {
             let word = console.printer.paint(colour(check.status), check.status.word());
-            vec![check.name.clone(), word, format!("{:.1} ms", check.response_time_ms), check.message.clone()]
+            vec![check.name.clone(), word, format!("{:.1} ms", check.response_time_ms), printable(&check.message)]
         })
         .collect();
     columns(&rows).iter().for_each(|line| console.printer.answer(line));

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use prumo_api::Refusal;
 use prumo_api::ask::{CertificateStatus, HealthCheck, HealthWord};
 use prumo_clock::Timestamp;
+use prumo_config::Config;
 use prumo_edge::CertificateState;
 
 use super::Site;
+use crate::wire;
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -43,6 +46,21 @@ impl Site {
             self.check(&format!("certificate/{}", self.shown(&state)), word, asked, message)
         };
         self.parts.edge.certificate_states().into_iter().map(check).collect()
+    }
+
+    /// Whether the edge could take the certificates that this configuration adds, asked before anything is done for it.
+    /// Those that serve already go on, whatever has become of their files.
+    pub(super) fn examine_certificates(&self, next: &Config) -> Result<(), Refusal> {
+        let (base, now) = (self.parts.file.folder(), self.config());
+        let (known, rules) =
+            (wire::certificates_for_the_edge(&now, base), wire::client_certificates_for_the_edge(&now, base));
+        for files in wire::certificates_for_the_edge(next, base).iter().filter(|files| !known.contains(files)) {
+            prumo_edge::examine(files).map_err(|error| wire::edge_refusal(&error))?;
+        }
+        for rule in wire::client_certificates_for_the_edge(next, base).iter().filter(|rule| !rules.contains(rule)) {
+            prumo_edge::examine_client_certificates(rule).map_err(|error| wire::edge_refusal(&error))?;
+        }
+        Ok(())
     }
 
     /// The file as the site's file names it, mostly.

@@ -1,5 +1,6 @@
 //! Replicas that end, hang, fork and refuse to stop.
 
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::time::Duration;
 
 use prumo_run::*;
@@ -204,12 +205,10 @@ async fn running_out_of_memory_is_said() {
     site.end().await;
 }
 
-/// Goal: a service runs as the user it names, without prumo's groups, and its socket and output are its own.
+/// Goal: a service runs as the user it names, without prumo's groups, and its output is its own.
 #[tokio::test]
 async fn another_user_runs_it() {
-    if !rustix::process::geteuid().is_root() {
-        return;
-    }
+    assert!(rustix::process::geteuid().is_root(), "this test runs a program as another user: run it as root");
     let folder = Folder::new();
     let site = folder.start().await;
     let mut spec = worker("job", &["sh", "-c", "id -u; id -G; echo by name > /dev/stdout; sleep 1000"]);
@@ -218,5 +217,28 @@ async fn another_user_runs_it() {
     let lines = site.until_printed("job", "by name").await;
     let texts: Vec<&str> = lines.iter().map(|line| line.text.as_str()).collect();
     assert_eq!(texts, ["65534", "65534", "by name"]);
+    site.end().await;
+}
+
+/// Goal: a service of another user listens at a socket in prumo's folder, which that user can reach and not look into.
+#[tokio::test]
+async fn another_user_has_a_socket() {
+    assert!(rustix::process::geteuid().is_root(), "this test runs a program as another user: run it as root");
+    let folder = Folder::new();
+    // The way through is open, as prumo makes it, and the program lies where its user can read it.
+    std::fs::set_permissions(folder.root.path(), std::fs::Permissions::from_mode(0o711)).unwrap();
+    let app = folder.root.path().join("app");
+    std::fs::copy(crate::site::app(), &app).unwrap();
+    std::fs::set_permissions(&app, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let site = folder.start().await;
+    let mut spec = service("api", &[app.to_str().unwrap(), "socket", "${SOCKET}"]);
+    (spec.listen, spec.user) = (Listen::Socket, Some("nobody".to_owned()));
+    site.deploy(spec).await.unwrap();
+    let endpoints = site.endpoints("api");
+    assert_eq!(endpoints.len(), 2);
+    for endpoint in endpoints {
+        let Address::Unix(path) = &endpoint.address else { panic!("{:?} is no socket", endpoint.address) };
+        assert_eq!(path.metadata().unwrap().uid(), 65534, "{}", path.display());
+    }
     site.end().await;
 }
