@@ -192,10 +192,11 @@ impl Journey<'_> {
         match self.ask(request, &mut record).await {
             Ok(Asked { response, link, seat, .. }) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
                 if upgrade {
+                    let cookie = cookie.and_then(|(name, secure)| seat.set_cookie(name, secure));
                     let kind = response.headers().get(header::UPGRADE);
                     let is_web_socket = kind.is_some_and(|kind| kind.as_bytes().eq_ignore_ascii_case(b"websocket"));
                     let tunnel = Tunnel { link, seat: seat.into_tunnel(), record, is_web_socket };
-                    Ok(self.switch(response, handover, tunnel))
+                    Ok(self.switch(response, handover, cookie, tunnel))
                 } else {
                     Err((Refusal::UPSTREAM, record))
                 }
@@ -266,7 +267,13 @@ impl Journey<'_> {
     }
 
     /// Passes the 101 on; the rest happens when hyper has let go of the client's socket, or has handed over its stream.
-    fn switch(&self, response: Response<Incoming>, handover: Option<Handover>, mut tunnel: Tunnel) -> Response<Body> {
+    fn switch(
+        &self,
+        response: Response<Incoming>,
+        handover: Option<Handover>,
+        cookie: Option<HeaderValue>,
+        mut tunnel: Tunnel,
+    ) -> Response<Body> {
         tunnel.record.become_tunnel();
         self.pace.enter(Phase::Download);
         let (mut parts, _) = response.into_parts();
@@ -284,6 +291,9 @@ impl Journey<'_> {
             }
         }
         self.route.answer.finish(&mut parts.headers, self.terms.tls_only);
+        if let Some(cookie) = cookie {
+            parts.headers.append(header::SET_COOKIE, cookie);
+        }
         Response::from_parts(parts, Body::Empty)
     }
 }

@@ -249,6 +249,37 @@ fn failing_replicas_are_ejected() {
     assert!((0..10).all(|_| site.get("/").status == 500), "there is no other");
 }
 
+/// Goal: an answer that another replica might have bettered is passed on when that one has none in time.
+#[test]
+fn a_held_answer_is_better_than_none() {
+    let (unwell, (mute, may_answer)) = (failing("503 No"), stuck());
+    let shape = |route: &mut Route| {
+        forward(route).balance = Balance::RoundRobin;
+        forward(route).timeout = Duration::from_secs(2);
+    };
+    // The fast path holds no answer.
+    let site = Site::start_with(|settings| (settings.cores, settings.fast_path) = (Some(1), false), shape);
+    site.serve(&[unwell.upstream("unwell"), mute.upstream("mute")]);
+    let answer = site.get("/");
+    may_answer.store(true, Ordering::SeqCst);
+    assert_eq!((answer.status, mute.asks().len()), (503, 1), "{answer:?}");
+}
+
+/// Goal: a sticky client whose first request becomes a web socket gets its cookie with the 101.
+#[test]
+fn an_upgrade_carries_the_sticky_cookie() {
+    let app = App::start(|_, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n");
+        false
+    });
+    let site = site(|route| forward(route).balance = Balance::Sticky("replica".into()));
+    site.serve(&[app.upstream("a")]);
+    let mut wire = site.connect();
+    wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+    let answer = wire.read_until("\r\n\r\n");
+    assert!(answer.starts_with("HTTP/1.1 101 ") && answer.contains("set-cookie: replica="), "{answer}");
+}
+
 /// Goal: a second request beside a stuck first one answers, and the first is given up.
 #[test]
 fn a_hedge_answers_around_a_stuck_replica() {
@@ -299,11 +330,11 @@ fn a_failing_hedge_is_forgotten() {
         forward(route).hedge = Some(Hedge::After(Duration::from_millis(20)));
         forward(route).balance = Balance::RoundRobin;
     });
-    treat(&site, Traffic::default());
+    treat(&site, Traffic { eject_after: 1, ..Traffic::default() });
     site.serve(&[first.upstream("stuck"), broken.upstream("b")]);
     std::thread::scope(|scope| {
         let answer = scope.spawn(|| site.get("/"));
-        eventually("the hedge has failed", || !broken.asks().is_empty());
+        eventually("the failure is held against who failed", || metric(&site, "prumo_edge_ejections_total") == 1);
         may_answer.store(true, Ordering::SeqCst);
         assert_eq!(answer.join().unwrap().text(), "stuck");
     });
@@ -442,4 +473,22 @@ fn the_only_replica_may_restart() {
         assert_eq!(answer.join().unwrap().text(), "b GET / HTTP/1.1");
     });
     assert_eq!(dies.asks().len(), 1);
+}
+
+/// Goal: the wait for a replica begins when there is none, so that a request which died late may also be asked again.
+#[test]
+fn the_only_replica_may_die_late() {
+    let has_died = AtomicBool::new(false);
+    let app = App::start(move |_, stream| {
+        if has_died.swap(true, Ordering::SeqCst) {
+            reply_with(stream, b"well");
+            return true;
+        }
+        // Longer than a request waits for a replica.
+        std::thread::sleep(Duration::from_millis(5_200));
+        false
+    });
+    let site = site(|route| forward(route).timeout = Duration::from_secs(60));
+    site.serve(&[app.upstream("a")]);
+    assert_eq!(site.get("/").text(), "well");
 }

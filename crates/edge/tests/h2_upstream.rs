@@ -206,6 +206,27 @@ fn asks_again_what_was_declined() {
     site.assert_nothing_in_flight("one");
 }
 
+/// Goal: an upstream that declines everything is not asked on and on.
+#[test]
+fn does_not_insist() {
+    static ASKS: AtomicUsize = AtomicUsize::new(0);
+    let site = Site::start_with(|settings| settings.cores = Some(1), |_| {});
+    let app = H2App::start(|_, mut respond| {
+        Box::pin(async move {
+            ASKS.fetch_add(1, Ordering::SeqCst);
+            respond.send_reset(Reason::REFUSED_STREAM);
+        })
+    });
+    site.serve(&[app.upstream("a")]);
+    const REQUESTS: usize = 5;
+    for _ in 0..REQUESTS {
+        assert_eq!(site.get("/").status, 502);
+    }
+    // Each once more, and what the budget always allows.
+    let asks = ASKS.load(Ordering::SeqCst);
+    assert!(asks <= 2 * REQUESTS + 21, "{asks} for {REQUESTS}");
+}
+
 /// Goal: after GOAWAY the streams that the upstream took end well, and new ones go over a new connection.
 #[test]
 fn moves_on_after_goaway() {

@@ -8,6 +8,10 @@
 /// any bound above zero keeps both properties; a quarter moves few keys and still stops a hot one.
 const ABOVE_MEAN_PERCENT: u64 = 25;
 
+/// A load that no key leaves its upstream for. With a handful of requests in flight the mean is about one, and every
+/// second request of a client would lose its place and what is cached there; 16 are what a small app bears.
+const ALWAYS: u64 = 16;
+
 /// The upstream of `key`.
 pub(super) fn choose(
     key: u64,
@@ -18,7 +22,7 @@ pub(super) fn choose(
 ) -> Option<usize> {
     let each = || (0..count).filter(|&index| usable(index));
     let (members, total) = each().fold((0_u64, 1_u64), |(members, total), index| (members + 1, total + load(index)));
-    let bound = (total * (100 + ABOVE_MEAN_PERCENT)).div_ceil(100 * members.max(1));
+    let bound = (total * (100 + ABOVE_MEAN_PERCENT)).div_ceil(100 * members.max(1)).max(ALWAYS);
     let score = |index: usize| mix(key ^ name(index));
     // Somebody always has room: not all can be above the mean.
     each().filter(|&index| load(index) < bound).max_by_key(|&index| score(index))

@@ -41,7 +41,7 @@ impl Journey<'_> {
     /// Asks until there is an answer to pass on.
     pub(super) async fn ask(&self, mut request: Request<Upload>, record: &mut Record) -> Result<Asked, Refusal> {
         let wish = self.wish(&request);
-        let mut attempts = Attempts::new(record.started());
+        let mut attempts = Attempts::default();
         if let Some(again) = self.client.take_again() {
             attempts.go_on(again);
             attempts.count(record)?;
@@ -115,20 +115,24 @@ impl Journey<'_> {
                 Ok(self.judge_answer(asked, spare, wish, attempts))
             }
             Err(Failure::NotSent(unsent)) => Ok(Next::Again(*unsent)),
-            Err(Failure::Declined(error)) => match spare.or(unread) {
-                Some(request) => {
-                    tracing::debug!(replica = errand.seat.upstream.id(), %error, "upstream declines a request");
-                    attempts.tried.push(Rc::clone(&errand.seat.upstream));
-                    Ok(Next::Again(request))
+            Err(Failure::Declined(error)) => {
+                tracing::debug!(replica = errand.seat.upstream.id(), %error, "upstream declines a request");
+                // That costs an upstream little, but not nothing: once is free, and what declines all is not asked on.
+                let is_first = !std::mem::replace(&mut attempts.was_declined, true);
+                match spare.or(unread).filter(|_| is_first || self.route.service.may_ask_again(now)) {
+                    Some(request) => {
+                        attempts.tried.push(Rc::clone(&errand.seat.upstream));
+                        Ok(Next::Again(request))
+                    }
+                    None => attempts.held_or(why_died(&error, record.meter())),
                 }
-                None => Err(why_died(&error, record.meter())),
-            },
+            }
             Err(Failure::Expired) => {
                 let refusal = self.why_expired();
                 if refusal == Refusal::TIMEOUT {
                     errand.seat.finished(Outcome::Expired, latency, now);
                 }
-                Err(refusal)
+                attempts.held_or(refusal)
             }
             // Its upstream may have closed a kept connection in the same instant.
             Err(Failure::Died(_)) if is_reused && !attempts.wants_fresh && spare.is_some() => {
@@ -157,7 +161,7 @@ impl Journey<'_> {
         let is_wanted = retry.on_status.contains(&asked.response.status().as_u16()) && attempts.retries < retry.times;
         let Some(spare) = spare.filter(|_| is_wanted) else { return Next::Answer(asked) };
         attempts.tried.push(Rc::clone(&asked.seat.upstream));
-        match service.take_seat(wish, asked.now, &attempts.tried) {
+        match service.look_for_seat(wish, asked.now, &attempts.tried) {
             Ok(seat) if service.may_ask_again(asked.now) => {
                 attempts.retries += 1;
                 attempts.seat = Some(seat);
@@ -177,11 +181,8 @@ impl Journey<'_> {
         spare: Option<Request<Upload>>,
         attempts: &mut Attempts,
     ) -> Result<Next, Refusal> {
-        if let Some(held) = attempts.held.take() {
-            return Ok(Next::Answer(held));
-        }
         let retry = &self.forward.retry;
-        match spare {
+        match spare.filter(|_| attempts.held.is_none()) {
             Some(spare)
                 if retry.on_reset
                     && attempts.retries < retry.times
@@ -191,7 +192,7 @@ impl Journey<'_> {
                 attempts.tried.push(Rc::clone(upstream));
                 Ok(Next::Again(spare))
             }
-            _ => Err(refusal),
+            _ => attempts.held_or(refusal),
         }
     }
 
@@ -221,8 +222,9 @@ impl Journey<'_> {
                 Err(NoSeat::Full) => return Err(Refusal::FULL),
                 Err(NoSeat::Nobody) => {}
             }
-            // All were tried, or there are none. A wait that began under load stays bounded by the first.
-            let left = (attempts.started + WAIT_MAX.min(self.forward.timeout)).since(now);
+            // All were tried, or there are none. However often a request begins to wait, its first wait bounds them all.
+            let since = *attempts.waits_since.get_or_insert(now);
+            let left = (since + WAIT_MAX.min(self.forward.timeout)).since(now);
             if left.is_zero() || self.core.stopping.is_stopping() {
                 return Err(Refusal::NO_UPSTREAM);
             }
@@ -286,6 +288,17 @@ impl Errand {
 }
 
 impl Done {
+    /// Remembers how it went at its upstream, when nobody else judges it. What the upstream never looked at says nothing.
+    fn note(&mut self, now: Moment) {
+        let outcome = match &self.result {
+            Ok(response) => Outcome::Answered(response.status()),
+            Err(Failure::Died(_)) if !self.errand.link.is_reused => Outcome::Died,
+            Err(Failure::Expired) => Outcome::Expired,
+            Err(Failure::Died(_) | Failure::Declined(_) | Failure::NotSent(_)) => return,
+        };
+        self.errand.seat.finished(outcome, now.since(self.errand.asked), now);
+    }
+
     /// An answer that is no server error.
     fn is_good(&self) -> bool {
         self.result.as_ref().is_ok_and(|response| !response.status().is_server_error())
@@ -310,13 +323,17 @@ impl Asked {
 }
 
 /// What has been tried for one request.
+#[derive(Default)]
 struct Attempts {
-    started: Moment,
+    /// When there was nobody to ask for the first time.
+    waits_since: Option<Moment>,
     tried: Vec<Rc<Upstream>>,
     wants_fresh: bool,
     count: u32,
     /// Those after which something may have been served twice.
     retries: u32,
+    /// An upstream has said that it did not look at the request.
+    was_declined: bool,
     /// Already taken for the next attempt.
     seat: Option<Seat>,
     /// An answer that another upstream may better.
@@ -324,8 +341,9 @@ struct Attempts {
 }
 
 impl Attempts {
-    fn new(started: Moment) -> Attempts {
-        Attempts { started, tried: Vec::new(), wants_fresh: false, count: 0, retries: 0, seat: None, held: None }
+    /// When nobody has a better answer than the one that is held, that one is passed on.
+    fn held_or(&mut self, refusal: Refusal) -> Result<Next, Refusal> {
+        self.held.take().map(Next::Answer).ok_or(refusal)
     }
 
     /// What the fast path tried is tried.

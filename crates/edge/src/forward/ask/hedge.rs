@@ -61,8 +61,10 @@ pub(super) async fn race(journey: &Journey<'_>, errand: Errand, request: Request
         }
         if !second_is_over && let Poll::Ready(done) = second.as_mut().poll(cx) {
             second_is_over = true;
-            if let Some(done) = done.filter(Done::is_good) {
-                return Poll::Ready((done, true));
+            match done {
+                Some(done) if done.is_good() => return Poll::Ready((done, true)),
+                Some(mut done) => done.note(clock.now()),
+                None => {}
             }
         }
         match second_is_over {
@@ -74,7 +76,10 @@ pub(super) async fn race(journey: &Journey<'_>, errand: Errand, request: Request
     if is_second {
         let now = clock.now();
         service.count(|count| count.hedges_won.add(1));
-        service.overtaken(&upstream, now.since(asked), now);
+        match &mut failed {
+            Some(failed) => failed.note(now),
+            None => service.overtaken(&upstream, now.since(asked), now),
+        }
     }
     done
 }
@@ -83,7 +88,7 @@ pub(super) async fn race(journey: &Journey<'_>, errand: Errand, request: Request
 fn second_seat(journey: &Journey<'_>, beside: &Beside<'_>, first: &Rc<Upstream>) -> Option<Seat> {
     let now = journey.core.clock.now();
     let tried: Vec<_> = beside.tried.iter().chain([first]).cloned().collect();
-    let seat = journey.route.service.take_seat(beside.wish, now, &tried).ok()?;
+    let seat = journey.route.service.look_for_seat(beside.wish, now, &tried).ok()?;
     // A quicker answer once is no reason to move a client's session.
     journey.route.service.may_ask_again(now).then(|| seat.without_cookie())
 }
