@@ -29,7 +29,7 @@ use crate::table::{Table, TableRoute, TableTraffic, TableUpstream};
 use crate::tls::Tls;
 
 /// How often [`Edge::quiet`] looks: seldom enough to cost nothing, often enough not to be felt in a stop.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+const QUIET_LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// How long a stop waits for answers that have begun before it takes them for streams without end.
 const STREAMS_END_WITHIN: Duration = Duration::from_secs(5);
@@ -299,7 +299,7 @@ impl Edge {
         self.inner.stopping.wait().await;
         let began = clock.now();
         while !self.is_quiet(clock.now().since(began)) {
-            clock.sleep(LOOK_EVERY).await;
+            clock.sleep(QUIET_LOOK_EVERY).await;
         }
     }
 

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use prumo_edge::{Balance, HashBy, Hedge, Retry, Route, Traffic};
-use site::{Answer, App, Site, eventually, forward, reply_with};
+use site::{Answer, App, Raised, Site, eventually, forward, reply_with};
 
 const NAMES: [&str; 3] = ["a", "b", "c"];
 
@@ -86,6 +86,7 @@ fn a_killed_replica_fails_no_request() {
         serve(&site, &apps);
         let (over, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
         std::thread::scope(|scope| {
+            let _over = Raised(&over);
             for client in 0..4 {
                 let (site, over, answered) = (&site, &over, &answered);
                 scope.spawn(move || {

@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use authority::{Authority, ask, shake_hands};
 use prumo_edge::{CertificateFiles, Port, RedirectHttps, Settings};
 use rustls::{ClientConfig, HandshakeKind};
-use site::{App, Site, any_route};
+use site::{App, Raised, Site, any_route, eventually};
 
 fn with_files(files: &[CertificateFiles]) -> impl FnOnce(&mut Settings) {
     let files = files.to_vec();
@@ -131,6 +131,7 @@ fn renewal_fails_no_handshake() {
     let (is_over, shaken) = (AtomicBool::new(false), AtomicUsize::new(0));
     let config = Arc::new(authority.client(None));
     std::thread::scope(|scope| {
+        let _over = Raised(&is_over);
         let hammer = || {
             let mut failed = Vec::new();
             while !is_over.load(Ordering::Relaxed) {
@@ -158,12 +159,12 @@ fn renewal_fails_no_handshake() {
         second.write_over(&files);
         until("the new pair serves", || shown(&site, &config, "a.test") == second.chain[0].to_vec());
         until("all is well again", || is_fresh(&site));
+        until("there was some hammering", || shaken.load(Ordering::Relaxed) > 100);
         is_over.store(true, Ordering::Relaxed);
         for hammer in hammers {
             assert_eq!(hammer.join().unwrap(), Vec::<String>::new());
         }
     });
-    assert!(shaken.load(Ordering::Relaxed) > 100, "{shaken:?} handshakes are no hammering");
     let expires = format!("prumo_edge_certificate_expires_seconds{{certificate=\"{}\"}} ", files.certificate.display());
     assert!(site.metrics().contains(&expires), "{}", site.metrics());
 }
@@ -235,11 +236,13 @@ fn browsers_are_led_to_https() {
     let said = prumo_edge::Answer { status: 200, content_type: "text/plain".into(), body: "said".into() };
     let mut route = prumo_edge::Route::new("said", prumo_edge::Action::Answer(said));
     hsts(&mut route);
-    site.edge.reload(&files, &[], vec![route]).unwrap();
+    let generation = site.edge.reload(&files, &[], vec![route]).unwrap();
+    eventually("every core knows", || site.edge.settled(generation));
     let from_us = over_https("shop.test", "shop.test");
     assert!(from_us.ends_with("said") && says(&from_us), "{from_us}");
     assert!(!says(&over_https("localhost", "localhost")), "not on an answer of our own either");
-    site.edge.reload(&files, &[], Vec::new()).unwrap();
+    let generation = site.edge.reload(&files, &[], Vec::new()).unwrap();
+    eventually("every core knows", || site.edge.settled(generation));
     let nothing = over_https("shop.test", "shop.test");
     assert!(nothing.starts_with("http/1.1 404") && says(&nothing), "{nothing}");
 }

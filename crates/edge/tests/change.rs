@@ -8,11 +8,12 @@
 
 mod site;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use prumo_edge::{Edge, EdgeError, InFlight, Port, Settings};
-use site::{App, Site, Wire, eventually, reply_with};
+use site::{App, Gate, Raised, Site, Wire, eventually, reply_with};
 
 /// Goal: swapping upstreams a hundred times under load loses no request, and an upstream that is settled away and has
 /// nothing in flight is never asked again.
@@ -25,6 +26,7 @@ fn swaps_lose_nothing() {
     let failures = std::sync::Mutex::new(Vec::new());
     // Returned, because an app stops serving when it is dropped.
     let _last = std::thread::scope(|scope| {
+        let _over = Raised(&is_over);
         for client in 0..8 {
             let (is_over, served, failures, site) = (&is_over, &served, &failures, &site);
             scope.spawn(move || {
@@ -54,11 +56,10 @@ fn swaps_lose_nothing() {
             serving.0.close();
             serving = next;
         }
-        is_over.store(true, Ordering::SeqCst);
+        eventually("there was something to lose", || served.load(Ordering::SeqCst) > 500);
         serving
     });
     assert_eq!(failures.lock().unwrap().as_slice(), &[] as &[String]);
-    assert!(served.load(Ordering::SeqCst) > 500);
 }
 
 /// Goal: an upstream that crashes and is replaced a moment later costs no request: clients wait a little.
@@ -83,27 +84,33 @@ fn a_restarting_replica_costs_no_request() {
 #[test]
 fn stops_gracefully() {
     let site = Site::start();
-    let app = App::start(|_, stream| {
-        std::thread::sleep(Duration::from_millis(400));
+    let gate = Gate::closed();
+    let held = Arc::clone(&gate);
+    let app = App::start(move |ask, stream| {
+        if ask.path() == "/busy" {
+            held.wait();
+        }
         reply_with(stream, b"finished");
         true
     });
     site.serve(&[app.upstream("one")]);
-    let address = site.http();
     let mut idle = site.connect();
     idle.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert_eq!(idle.answer().status, 200);
     let mut busy = site.connect();
-    busy.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    busy.send(b"GET /busy HTTP/1.1\r\nHost: a\r\n\r\n");
     eventually("it is in flight", || site.edge.in_flight("one").requests == 1);
     let start = Instant::now();
-    let report = site.stop(Duration::from_secs(30));
-    assert!(report.is_clean(), "{report:?}");
-    assert!(start.elapsed() < Duration::from_secs(25), "the stop waited for more than the request");
+    let stopping = site.begin_stop(Duration::from_secs(60));
+    assert!(idle.is_closed(), "at once, while the other one still waits");
+    assert!(!stopping.is_finished());
+    gate.open();
     let answer = busy.answer();
     assert_eq!((answer.text().as_str(), answer.header("connection")), ("finished", Some("close")));
-    assert!(idle.is_closed());
-    assert!(std::net::TcpStream::connect(address).is_err());
+    let report = stopping.join().unwrap();
+    assert!(report.is_clean(), "{report:?}");
+    assert!(start.elapsed() < Duration::from_secs(50), "the stop waited for more than the request");
+    assert!(site.edge.sockets().unwrap().is_empty(), "nothing listens");
 }
 
 /// Goal: told to keep idle connections, a stopping edge answers one more request on each and then closes it.
@@ -146,14 +153,16 @@ fn silent_clients_do_not_hold_up_a_stop() {
 #[test]
 fn it_is_quiet_when_only_tunnels_are_left() {
     let site = Site::start();
-    let app = App::start(|ask, stream| {
+    let (gate, tunnels) = (Gate::closed(), Gate::closed());
+    let (held, open) = (Arc::clone(&gate), Arc::clone(&tunnels));
+    let app = App::start(move |ask, stream| {
         if ask.path() == "/tunnel" {
             let switch = b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
             let _ = std::io::Write::write_all(stream, switch);
-            std::thread::sleep(Duration::from_secs(3));
+            open.wait();
             return false;
         }
-        std::thread::sleep(Duration::from_millis(500));
+        held.wait();
         reply_with(stream, b"done");
         true
     });
@@ -166,13 +175,16 @@ fn it_is_quiet_when_only_tunnels_are_left() {
     eventually("it is in flight", || site.edge.in_flight("one").requests == 1);
     let edge = site.edge.clone();
     std::thread::scope(|scope| {
-        let stopped = scope.spawn(|| site.stop(Duration::from_millis(1500)));
+        let stopped = scope.spawn(|| site.stop(Duration::from_secs(60)));
+        gate.open();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let quiet: Box<dyn Future<Output = ()> + Send> = Box::new(edge.quiet());
         runtime.block_on(Box::into_pin(quiet));
         assert_eq!(edge.in_flight("one"), InFlight { requests: 0, tunnels: 1 });
         assert!(!stopped.is_finished(), "the tunnel still lives");
-        assert!(!stopped.join().unwrap().is_clean());
+        tunnels.open();
+        drop(tunnel);
+        assert!(stopped.join().unwrap().is_clean());
     });
     assert_eq!(busy.answer().text(), "done");
 }
@@ -195,10 +207,8 @@ fn gone_upstreams_leave_the_metrics() {
 #[test]
 fn stops_at_the_deadline() {
     let site = Site::start();
-    let app = App::start(|_, _| {
-        std::thread::sleep(Duration::from_secs(30));
-        false
-    });
+    let gate = Gate::closed();
+    let app = App::behind(&gate, b"too late");
     site.serve(&[app.upstream("one")]);
     let mut busy = site.connect();
     busy.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -208,6 +218,7 @@ fn stops_at_the_deadline() {
     assert!(!report.is_clean());
     assert!(start.elapsed() < Duration::from_secs(20), "the stop waited for the answer");
     assert!(busy.try_answer().is_none());
+    gate.open();
 }
 
 /// Goal: a taken port is an error of the start that names the process, also when that process shares its port.

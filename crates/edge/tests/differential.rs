@@ -24,12 +24,12 @@ use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mutant::Chance;
 use prumo_edge::{Address, Upstream};
 use recorder::{Recorder, Seen};
-use site::{Site, eventually};
+use site::Site;
 
 /// Enough to meet each kind of mistake, and most pairs of two, within seconds. `PRUMO_TEST_CASES` asks for more.
 const CASES: usize = 1_000;
@@ -165,6 +165,16 @@ impl Peer {
     }
 
     fn start(program: &str, config: impl Fn(&str, u16) -> String, arguments: impl Fn(String) -> Vec<String>) -> Peer {
+        // A port that is free now may be somebody's when the peer binds it. Then the peer ends, and gets another.
+        let mut attempts = (0..10).filter_map(|_| Peer::try_start(program, &config, &arguments));
+        attempts.next().unwrap_or_else(|| panic!("{program} does not listen"))
+    }
+
+    fn try_start(
+        program: &str,
+        config: impl Fn(&str, u16) -> String,
+        arguments: impl Fn(String) -> Vec<String>,
+    ) -> Option<Peer> {
         let folder = tempfile::tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let file = folder.path().join("config").display().to_string();
@@ -176,13 +186,27 @@ impl Peer {
             panic!("{program} does not start: {error}\nhint: `cargo xtask deps` installs what tests need")
         });
         let address = SocketAddr::from(([127, 0, 0, 1], port));
-        eventually(program, || TcpStream::connect(address).is_ok());
-        Peer { address, child, _folder: folder }
+        let mut peer = Peer { address, child, _folder: folder };
+        let start = Instant::now();
+        loop {
+            let listens = TcpStream::connect(address).is_ok();
+            if peer.child.try_wait().unwrap().is_some() {
+                return None;
+            }
+            if listens {
+                return Some(peer);
+            }
+            assert!(start.elapsed() < Duration::from_secs(60), "{program} neither listens nor ends");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
 
 impl Drop for Peer {
     fn drop(&mut self) {
+        if self.child.try_wait().unwrap().is_some() {
+            return;
+        }
         // Both leave at once, with their children, when they are asked so.
         let pid = i32::try_from(self.child.id()).ok().and_then(rustix::process::Pid::from_raw).unwrap();
         let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);

@@ -26,9 +26,11 @@ fn head(wire: &mut Wire) -> String {
 /// Goal: early hints reach the client before the answer does.
 #[test]
 fn passes_early_hints() {
-    let app = App::start(|_, stream| {
+    let (go_on, told) = std::sync::mpsc::channel::<()>();
+    let told = std::sync::Mutex::new(told);
+    let app = App::start(move |_, stream| {
         let _ = stream.write_all(b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n");
-        std::thread::sleep(Duration::from_millis(200));
+        let _ = told.lock().unwrap().recv();
         reply_with(stream, b"page");
         true
     });
@@ -39,6 +41,7 @@ fn passes_early_hints() {
         wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
         assert_eq!(head(&mut wire), "HTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\n\r\n");
         assert!(site.edge.in_flight("one").requests == 1, "the answer is still to come");
+        go_on.send(()).unwrap();
         assert_eq!(wire.answer().text(), "page");
     }
     assert_eq!(app.connections.load(Ordering::SeqCst), 1);

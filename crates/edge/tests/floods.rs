@@ -21,13 +21,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use frame::Frame;
-use site::{App, Site, reply_with, resident_bytes};
+use site::{App, Raised, Site, reply_with, resident_bytes};
 
 /// What one attacking connection may add to the memory of the process, which also holds the attacker and the app.
 const GROWTH_MAX: u64 = 32 << 20;
 
 /// An attack is over after this long, whatever it has reached.
 const ATTACK_MAX: Duration = Duration::from_secs(8);
+
+/// A connection that must be closed is closed within this time, however busy the machine is.
+const CLOSES_WITHIN: Duration = Duration::from_secs(40);
 
 /// One for all answers, so that the memory of the app is not taken for that of the edge.
 static LARGE: [u8; 1 << 20] = [b'x'; 1 << 20];
@@ -188,6 +191,7 @@ fn floods_are_bounded_and_harm_nobody_else() {
         let before = resident_bytes();
         let over = AtomicBool::new(false);
         let (end, honest, peak) = std::thread::scope(|scope| {
+            let _over = Raised(&over);
             let honest = scope.spawn(|| ask_until(&site, &over));
             let peak = scope.spawn(|| watch_memory(&over));
             let end = run(&attack, &site);
@@ -216,8 +220,9 @@ enum Ended {
 
 fn run(attack: &Attack, site: &Site) -> Ended {
     let mut stream = TcpStream::connect(site.http()).unwrap();
-    stream.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
-    stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
+    // What must be closed is not held because a busy machine is slow to read it.
+    let patience = if attack.end == End::Closed { CLOSES_WITHIN } else { Duration::from_secs(1) };
+    stream.set_write_timeout(Some(patience)).unwrap();
     let reader = attack.reads.then(|| {
         let mut stream = stream.try_clone().unwrap();
         std::thread::spawn(move || while matches!(stream.read(&mut [0; 4096]), Ok(1..)) {})
@@ -234,17 +239,21 @@ fn run(attack: &Attack, site: &Site) -> Ended {
 
 fn send_waves(attack: &Attack, stream: &mut TcpStream) -> Ended {
     let began = Instant::now();
+    let limit = if attack.end == End::Closed { CLOSES_WITHIN } else { ATTACK_MAX };
     for number in 0..attack.waves {
         match stream.write_all(&(attack.wave)(number)) {
-            Ok(()) if began.elapsed() < ATTACK_MAX => {}
+            Ok(()) if began.elapsed() < limit => {}
             Ok(()) => return Ended::Sent,
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => return Ended::Held,
             Err(_) => return Ended::Closed,
         }
     }
-    // What was sent has its effect.
-    std::thread::sleep(Duration::from_millis(300));
-    if stream.write_all(&frame("PING", "-", 0, "x0000000000000000")).is_err() { Ended::Closed } else { Ended::Sent }
+    // What was sent has its effect, sooner or later.
+    let ping = frame("PING", "-", 0, "x0000000000000000");
+    while attack.end == End::Closed && began.elapsed() < limit && stream.write_all(&ping).is_ok() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    if stream.write_all(&ping).is_err() { Ended::Closed } else { Ended::Sent }
 }
 
 /// Asks again and again, each time on a new connection, and says how often.

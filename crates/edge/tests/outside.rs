@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use prumo_edge::{EdgeError, Outside, Place, Port, Protocol};
+use prumo_edge::{AccessLog, EdgeError, LineFormat, Outside, Place, Port, Protocol, Share};
 use site::{App, Site, eventually};
 use streams::{H2App, collect, connect, converse, ok, post, send, trailers};
 
@@ -242,4 +242,48 @@ fn reaches_a_socket() {
     site.edge.outside(vec![outside(&[Place::Unix(path)])]).unwrap();
     await_upstreams(&site, 1);
     assert_eq!(site.get("/").text(), "true ");
+}
+
+/// Passes bytes on both ways, after a while in which nothing happens.
+fn slow_to_begin(to: SocketAddr, delay: Duration) -> SocketAddr {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for client in listener.incoming() {
+            std::thread::spawn(move || {
+                std::thread::sleep(delay);
+                let (client, server) = (client.unwrap(), std::net::TcpStream::connect(to).unwrap());
+                let (mut from, mut into) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+                std::thread::spawn(move || std::io::copy(&mut from, &mut into));
+                let _ = std::io::copy(&mut &client, &mut &server);
+            });
+        }
+    });
+    address
+}
+
+/// Goal: the log tells how long it took to connect, the handshake included.
+#[test]
+fn the_time_to_connect_is_told() {
+    const DELAY: Duration = Duration::from_millis(200);
+    let folder = tempfile::tempdir().unwrap();
+    let log = AccessLog {
+        path: folder.path().join("access.log"),
+        keep_bytes: 1 << 20,
+        format: LineFormat::Json,
+        sample: Share::ALL,
+    };
+    let behind = Site::start_with(|settings| settings.https = Port::Number(0), |_| {});
+    let app = App::named("far away");
+    behind.serve(&[app.upstream("one")]);
+    let site = Site::start_with(|settings| settings.access_log = Some(log), |_| {});
+    let authority = Some(behind.edge.authority_certificate());
+    let at = [place("localhost", slow_to_begin(behind.https(), DELAY).port(), true)];
+    site.edge.outside(vec![Outside { authority, ..outside(&at) }]).unwrap();
+    await_upstreams(&site, 1);
+    assert_eq!(site.get("/").status, 200);
+    site.stop(Duration::from_secs(60));
+    let text = std::fs::read_to_string(folder.path().join("access.log")).unwrap();
+    let line: serde_json::Value = serde_json::from_str(text.lines().next().unwrap()).unwrap();
+    assert!(u128::from(line["connect_us"].as_u64().unwrap()) >= DELAY.as_micros(), "{line}");
 }

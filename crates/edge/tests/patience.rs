@@ -13,9 +13,10 @@ mod streams;
 
 use std::io::{Read as _, Write as _};
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use prumo_clock::{Clock, Timestamp};
 use prumo_edge::{AccessLog, LineFormat, Settings, Share};
 use site::{App, Site, Wire, eventually, forward};
 use streams::{H2App, connect, converse, next, ok, post, send};
@@ -155,5 +156,38 @@ fn a_reader_that_does_not_read_is_cut() {
         let wire = subscribe(&site);
         site.assert_nothing_in_flight("one");
         drop(wire);
+    }
+}
+
+/// Goal: who drips a body is told 408 after half a minute of being waited for, on both ways, however long a body may stand
+/// still.
+#[test]
+fn a_dripping_upload_is_refused() {
+    for fast in PATHS {
+        let (clock, simulation) = Clock::simulated(1, Timestamp::from_millis(0));
+        let set = |settings: &mut Settings| {
+            settings.fast_path = fast;
+            settings.body_timeout = Duration::from_secs(3600);
+        };
+        let site = Site::start_at(clock, set, |_| {});
+        let app = App::named("one");
+        site.serve(&[app.upstream("one")]);
+        let mut wire = site.connect();
+        wire.send(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 100000\r\n\r\n");
+        eventually("it is on its way", || site.edge.in_flight("one").requests == 1);
+        let start = Instant::now();
+        while !wire.has_something_to_read() {
+            assert!(start.elapsed() < Duration::from_secs(60), "a drip is enough");
+            wire.try_send(b"x");
+            simulation.advance(Duration::from_millis(500));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(wire.answer().status, 408, "{fast}");
+        site.assert_nothing_in_flight("one");
+        let stopping = site.begin_stop(Duration::from_secs(60));
+        while !stopping.is_finished() {
+            simulation.advance(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 }

@@ -10,11 +10,12 @@ mod site;
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use prumo_edge::{AccessLog, Address, Balance, LineFormat, Network, Share, Upstream};
-use site::{App, Site, eventually, forward, reply_with};
+use site::{App, Gate, Site, eventually, forward, reply_with};
 
 /// Goal: one client connection carries many requests, over one upstream connection.
 #[test]
@@ -218,7 +219,7 @@ fn notices_closed_idle_connections() {
     for _ in 0..10 {
         wire.send(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 2\r\n\r\nhi");
         assert_eq!(wire.answer().status, 200);
-        std::thread::sleep(Duration::from_millis(30));
+        eventually("the app has closed", || app.open.load(Ordering::SeqCst) == 0);
     }
 }
 
@@ -364,34 +365,41 @@ fn closes_idle_connections() {
 /// Goal: an upstream that does not begin its answer in time gives 504, and its connection is not used again.
 #[test]
 fn gives_up_on_a_silent_upstream() {
-    let app = App::start(|_, _| {
-        std::thread::sleep(Duration::from_secs(30));
-        false
-    });
+    let gate = Gate::closed();
+    let app = App::behind(&gate, b"too late");
     let site = Site::start_with(|_| {}, |route| forward(route).timeout = Duration::from_millis(300));
     site.serve(&[app.upstream("one")]);
     let start = Instant::now();
     assert_eq!(site.get("/").status, 504);
     assert!(start.elapsed() < Duration::from_secs(15), "it waited for the upstream");
     site.assert_nothing_in_flight("one");
+    gate.open();
 }
 
 /// Goal: bodies that stop moving are cut, in either direction; slow ones that move are not.
 #[test]
 fn cuts_stalled_bodies() {
-    let app = App::start(|ask, stream| {
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n");
-        let pause = if ask.path() == "/slow" { 150 } else { 1500 };
-        for _ in 0..5 {
-            std::thread::sleep(Duration::from_millis(pause));
+    let gate = Gate::closed();
+    let stalls = Arc::clone(&gate);
+    let app = App::start(move |ask, stream| {
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nx");
+        for _ in 0..4 {
+            match ask.path() {
+                "/slow" => std::thread::sleep(Duration::from_millis(500)),
+                _ => stalls.wait(),
+            }
             let _ = stream.write_all(b"x");
         }
         true
     });
-    let site = Site::start_with(|settings| settings.body_timeout = Duration::from_millis(400), |_| {});
+    let site = Site::start_with(|settings| settings.body_timeout = Duration::from_millis(1800), |_| {});
     site.serve(&[app.upstream("one")]);
-    assert!(site.get("/slow").is_whole, "750 ms in all, never 400 ms without a byte");
+    // Both at once, because both take their time.
+    let mut slow = site.connect();
+    slow.send(b"GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");
     assert!(!site.get("/stall").is_whole);
+    assert!(slow.answer().is_whole, "two seconds in all, never nearly 1.8 without a byte");
+    gate.open();
     let mut wire = site.connect();
     wire.send(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\n\r\nxx");
     assert_eq!(wire.answer().status, 408);
@@ -421,10 +429,8 @@ fn a_client_that_leaves_frees_the_upstream() {
 /// Goal: a client that hangs up before its answer is counted as gone, not as an error of ours.
 #[test]
 fn a_client_that_hangs_up_is_no_server_error() {
-    let app = App::start(|_, _| {
-        std::thread::sleep(Duration::from_millis(500));
-        false
-    });
+    let gate = Gate::closed();
+    let app = App::behind(&gate, b"too late");
     let site = Site::start();
     site.serve(&[app.upstream("one")]);
     let mut wire = site.connect();
@@ -434,6 +440,7 @@ fn a_client_that_hangs_up_is_no_server_error() {
     eventually("it is counted", || site.metrics().contains("prumo_edge_refused_total{reason=\"client_gone\"} 1"));
     assert!(site.metrics().contains("{service=\"app\",route=\"all\",status=\"4xx\"} 1"), "{}", site.metrics());
     assert!(site.metrics().contains("{service=\"app\",route=\"all\",status=\"5xx\"} 0"), "{}", site.metrics());
+    gate.open();
 }
 
 /// Goal: a client cannot take the request id from the app by naming it in `Connection`.
@@ -452,11 +459,8 @@ fn the_request_id_reaches_the_app() {
 /// Goal: requests are counted in flight from the choice of an upstream until the answer has ended.
 #[test]
 fn counts_what_is_in_flight() {
-    let app = App::start(|_, stream| {
-        std::thread::sleep(Duration::from_millis(500));
-        reply_with(stream, b"done");
-        true
-    });
+    let gate = Gate::closed();
+    let app = App::behind(&gate, b"done");
     let site = Site::start();
     site.serve(&[app.upstream("one")]);
     let mut wires: Vec<_> = (0..7).map(|_| site.connect()).collect();
@@ -465,6 +469,7 @@ fn counts_what_is_in_flight() {
     }
     eventually("seven are in flight", || site.edge.in_flight("one").requests == 7);
     assert!(site.metrics().contains("{service=\"app\",replica=\"one\",kind=\"request\"} 7"));
+    gate.open();
     for wire in &mut wires {
         assert_eq!(wire.answer().text(), "done");
     }
@@ -504,6 +509,7 @@ fn balances() {
             site.edge.in_flight("slow").requests > 0
         });
         for _ in 0..10 {
+            eventually("the quick one has nothing to do", || site.edge.in_flight("quick").requests == 0);
             assert!(site.get("/").text().starts_with("quick"));
         }
         drop(release);

@@ -15,7 +15,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use grade::grade;
@@ -26,7 +26,7 @@ use prumo_edge::{
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use site::{Answer, App, Site, eventually, reply_with};
+use site::{Answer, App, Gate, Raised, Site, eventually, reply_with};
 
 /// What a site must say for the best grade: it serves HTTPS and says so for two years, and knows what its pages load.
 fn best_headers() -> Headers {
@@ -51,7 +51,8 @@ fn talkative_app() -> App {
             "/chunked" => b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
             "/broken" => return false,
             "/hang" => {
-                std::thread::sleep(Duration::from_secs(3));
+                // Until the edge gives up.
+                let _ = stream.read(&mut [0]);
                 return false;
             }
             _ => b"HTTP/1.1 200 OK\r\nServer: app/1.2.3\r\nX-Powered-By: hope\r\nContent-Length: 2\r\n\r\nok",
@@ -67,7 +68,8 @@ fn site_of_every_kind(headers: &Headers) -> (Site, App) {
             settings.https = Port::Number(0);
             settings.certificates = vec![certificate(&settings.certs_folder)];
             settings.answer_headers = headers.clone();
-            settings.header_timeout = Duration::from_millis(400);
+            // Long enough for an honest handshake on a busy machine; one case waits for its end.
+            settings.header_timeout = Duration::from_secs(2);
         },
         |_| {},
     );
@@ -82,7 +84,7 @@ fn site_of_every_kind(headers: &Headers) -> (Site, App) {
     };
     let app = |service: &str| {
         let mut route = Route::to(service);
-        site::forward(&mut route).timeout = Duration::from_millis(500);
+        site::forward(&mut route).timeout = Duration::from_secs(2);
         route.action
     };
     let files = Action::Files(Files::of(site.folder.path().join("files")));
@@ -208,20 +210,22 @@ fn what_the_defaults_are_worth() {
 /// Goal: a client that sends a good request and then garbage gets the answer, then a refusal with our headers.
 #[test]
 fn hyper_never_speaks_for_itself() {
-    let site = Site::start();
-    let app = App::named("one");
-    site.serve(&[app.upstream("one")]);
-    let mut wire = site.connect();
-    for _ in 0..3 {
-        wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    for fast_path in [true, false] {
+        let site = Site::start_with(|settings| settings.fast_path = fast_path, |_| {});
+        let app = App::named("one");
+        site.serve(&[app.upstream("one")]);
+        let mut wire = site.connect();
+        for _ in 0..3 {
+            wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+            assert_eq!(wire.answer().text(), "one GET / HTTP/1.1");
+        }
+        wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\nnonsense\r\n\r\n");
         assert_eq!(wire.answer().text(), "one GET / HTTP/1.1");
+        let refusal = wire.answer();
+        assert_eq!((refusal.status, refusal.header("x-frame-options")), (400, Some("SAMEORIGIN")), "{fast_path}");
+        assert_eq!(refusal.text(), "400 Bad Request\nThe request could not be read safely.\n");
+        assert!(wire.is_closed());
     }
-    wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\nnonsense\r\n\r\n");
-    assert_eq!(wire.answer().text(), "one GET / HTTP/1.1");
-    let refusal = wire.answer();
-    assert_eq!((refusal.status, refusal.header("x-frame-options")), (400, Some("SAMEORIGIN")));
-    assert_eq!(refusal.text(), "400 Bad Request\nThe request could not be read safely.\n");
-    assert!(wire.is_closed());
 }
 
 /// Goal: an app whose body looks like hyper's refusal is passed on byte for byte, however it is cut into pieces.
@@ -236,12 +240,14 @@ fn bodies_are_never_taken_for_refusals() {
         }
         true
     });
-    let site = Site::start();
-    site.serve(&[app.upstream("one")]);
-    let mut wire = site.connect();
-    for _ in 0..3 {
-        wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-        assert_eq!(wire.answer().body, TEXT.repeat(2));
+    for fast_path in [true, false] {
+        let site = Site::start_with(|settings| settings.fast_path = fast_path, |_| {});
+        site.serve(&[app.upstream("one")]);
+        let mut wire = site.connect();
+        for _ in 0..3 {
+            wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+            assert_eq!(wire.answer().body, TEXT.repeat(2), "{fast_path}");
+        }
     }
 }
 
@@ -274,7 +280,9 @@ fn every_request_has_its_line() {
     let app = App::named("one");
     site.serve(&[app.upstream("one")]);
     let (moves, requests) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let is_over = AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _over = Raised(&is_over);
         for _ in 0..CLIENTS {
             scope.spawn(|| {
                 let mut wire = site.connect();
@@ -283,7 +291,7 @@ fn every_request_has_its_line() {
                     let number = requests.fetch_add(1, Ordering::SeqCst);
                     wire.send(format!("GET /{number} HTTP/1.1\r\nHost: a.test\r\n\r\n").as_bytes());
                     assert_eq!(wire.answer().status, 200);
-                    if moves.load(Ordering::SeqCst) == MOVES {
+                    if moves.load(Ordering::SeqCst) == MOVES || is_over.load(Ordering::SeqCst) {
                         break;
                     }
                 }
@@ -436,9 +444,11 @@ fn metrics_are_good_prometheus() {
 /// Goal: the app's own page still comes when the client hangs up on another; both are counted.
 #[test]
 fn in_flight_ends_at_zero() {
-    let app = App::start(|ask, stream| {
+    let gate = Gate::closed();
+    let held = Arc::clone(&gate);
+    let app = App::start(move |ask, stream| {
         if ask.path() == "/slow" {
-            std::thread::sleep(Duration::from_millis(300));
+            held.wait();
         }
         reply_with(stream, b"done");
         true
@@ -452,4 +462,5 @@ fn in_flight_ends_at_zero() {
     drop(wire);
     site.get("/");
     eventually("nothing is", || in_flight() == 0);
+    gate.open();
 }

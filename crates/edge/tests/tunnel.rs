@@ -74,16 +74,16 @@ fn expect(wire: &mut Wire, bytes: &[u8]) {
 fn carries_a_web_socket() {
     let app = echo_app();
     let short = |settings: &mut prumo_edge::Settings| {
-        settings.idle_timeout = Duration::from_millis(200);
-        settings.body_timeout = Duration::from_millis(200);
-        settings.header_timeout = Duration::from_millis(200);
+        settings.idle_timeout = Duration::from_secs(1);
+        settings.body_timeout = Duration::from_secs(1);
+        settings.header_timeout = Duration::from_secs(1);
     };
-    let site = Site::start_with(short, |route| forward(route).timeout = Duration::from_millis(200));
+    let site = Site::start_with(short, |route| forward(route).timeout = Duration::from_secs(1));
     site.serve(&[app.upstream("one")]);
     let mut wire = open(&site);
     assert_eq!(site.edge.in_flight("one"), InFlight { requests: 0, tunnels: 1 });
     assert!(site.metrics().contains("prumo_edge_tunnels_open 1"));
-    std::thread::sleep(Duration::from_millis(700));
+    std::thread::sleep(Duration::from_millis(1500));
     for text in [&b"a"[..], b"bc", &[7; 3000]] {
         wire.send(text);
         expect(&mut wire, text);
@@ -192,8 +192,8 @@ fn a_tunnel_has_until_the_deadline() {
     site.serve(&[app.upstream("one")]);
     let mut wire = open(&site);
     std::thread::scope(|scope| {
-        let stopped = scope.spawn(|| site.stop(Duration::from_millis(700)));
-        std::thread::sleep(Duration::from_millis(300));
+        let stopped = scope.spawn(|| site.stop(Duration::from_secs(4)));
+        eventually("the edge has stopped accepting", || site.edge.sockets().unwrap().is_empty());
         wire.send(b"still here");
         expect(&mut wire, b"still here");
         assert!(!stopped.join().unwrap().is_clean());

@@ -83,7 +83,7 @@ table! {
         body_rate_min: Size = "100B", from 0 to "1GB",
             because "Ten times slower than the worst phone; who sends a byte now and then holds the app's attention on purpose.",
             example "1KiB";
-        /// The most connections at once. Beyond it, new ones wait in the queue of the system.
+        /// The most connections at once. More are answered 503, or closed where TLS is spoken.
         connections_max: u32 = 10000, from 1 to 10000000,
             because "About 200 MB of memory when all are idle TLS connections.",
             example 50000;

@@ -33,6 +33,11 @@ impl Site {
     }
 
     pub fn start_with(set: impl FnOnce(&mut Settings), shape: impl FnOnce(&mut Route)) -> Site {
+        Site::start_at(Clock::system(), set, shape)
+    }
+
+    /// The same with a clock of the test's own. Its stop is timed by the system's.
+    pub fn start_at(clock: Clock, set: impl FnOnce(&mut Settings), shape: impl FnOnce(&mut Route)) -> Site {
         let folder = tempfile::tempdir().unwrap();
         let mut settings = Settings::new(folder.path().join("certs"));
         settings.addresses = vec![IpAddr::from([127, 0, 0, 1])];
@@ -42,8 +47,7 @@ impl Site {
         // Tests that are run twice are run for both paths.
         settings.fast_path = !module_path!().starts_with("general");
         set(&mut settings);
-        let clock = Clock::system();
-        let drain = Drain::new(clock.clone());
+        let drain = Drain::new(Clock::system());
         let stage: Stage = drain.stage("edge");
         let edge = Edge::start(settings, clock, &stage).unwrap();
         let mut route = any_route();
@@ -125,7 +129,7 @@ pub fn forward(route: &mut Route) -> &mut Forward {
 pub fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(10), "not within 10 s: {what}");
+        assert!(start.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -347,6 +351,8 @@ type Reply = dyn Fn(&Ask, &mut TcpStream) -> bool + Send + Sync;
 /// An app: a listener whose connections are answered by a closure, which says whether the connection stays.
 pub struct App {
     pub address: SocketAddr,
+    /// Bound to the same port and never listening: when the app no longer does, nobody else gets its port.
+    _port: socket2::Socket,
     pub asks: Arc<Mutex<Vec<Ask>>>,
     pub connections: Arc<AtomicUsize>,
     pub open: Arc<AtomicUsize>,
@@ -356,9 +362,10 @@ pub struct App {
 
 impl App {
     pub fn start(reply: impl Fn(&Ask, &mut TcpStream) -> bool + Send + Sync + 'static) -> App {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (listener, port) = listen();
         let app = App {
             address: listener.local_addr().unwrap(),
+            _port: port,
             asks: Arc::default(),
             connections: Arc::default(),
             open: Arc::default(),
@@ -387,6 +394,16 @@ impl App {
             }
         });
         app
+    }
+
+    /// Answers `body`, each request when the gate is open and not before.
+    pub fn behind(gate: &Arc<Gate>, body: &'static [u8]) -> App {
+        let gate = Arc::clone(gate);
+        App::start(move |_, stream| {
+            gate.wait();
+            reply_with(stream, body);
+            true
+        })
     }
 
     /// Says its name and what it was asked.
@@ -426,6 +443,53 @@ impl Drop for App {
         self.is_over.store(true, Ordering::SeqCst);
         let _ = TcpStream::connect(self.address);
     }
+}
+
+/// Keeps apps from answering until it is opened, so that a test can look at what is in flight meanwhile.
+#[derive(Default)]
+pub struct Gate {
+    is_open: Mutex<bool>,
+    opened: std::sync::Condvar,
+}
+
+impl Gate {
+    pub fn closed() -> Arc<Gate> {
+        Arc::default()
+    }
+
+    pub fn open(&self) {
+        *self.is_open.lock().unwrap() = true;
+        self.opened.notify_all();
+    }
+
+    pub fn wait(&self) {
+        // A test that has failed meanwhile leaves nobody behind.
+        let limit = Duration::from_secs(60);
+        drop(self.opened.wait_timeout_while(self.is_open.lock().unwrap(), limit, |is_open| !*is_open).unwrap());
+    }
+}
+
+/// Raises a flag when it is dropped, also by an assertion that fails: whoever goes on until then is not waited for.
+pub struct Raised<'a>(pub &'a AtomicBool);
+
+impl Drop for Raised<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// A listener on a port of its own, and what holds the port beyond the listener's life.
+fn listen() -> (TcpListener, socket2::Socket) {
+    let bind = |address: SocketAddr| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_reuse_port(true).unwrap();
+        socket.bind(&address.into()).unwrap();
+        socket
+    };
+    let port = bind(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let listener = bind(port.local_addr().unwrap().as_socket().unwrap());
+    listener.listen(1024).unwrap();
+    (listener.into(), port)
 }
 
 fn converse(stream: TcpStream, asks: &Mutex<Vec<Ask>>, reply: &Reply) {

@@ -122,17 +122,17 @@ impl Connection {
                 return Poll::Ready(Ok(()));
             }
             if self.taken < self.read.len() {
-                let way = Way { link, exchange, page: &self.core.desk.page, pace: &self.client.pace };
-                self.taken += way.pass(cx, &self.read[self.taken..])?;
+                let outlet = Outlet { link, exchange, page: &self.core.desk.page, pace: &self.client.pace };
+                self.taken += outlet.pass(cx, &self.read[self.taken..])?;
                 continue;
             }
-            let way = Way { link, exchange, page: &self.core.desk.page, pace: &self.client.pace };
+            let outlet = Outlet { link, exchange, page: &self.core.desk.page, pace: &self.client.pace };
             let read = &mut self.read;
             let polled = self.core.scratch.poll_read(&mut self.stream, cx, Scratch::BYTES, |cx, bytes| {
                 if bytes.is_empty() {
                     return Err(Stop::Refuse(Refusal::CLIENT_GONE));
                 }
-                let taken = way.pass(cx, bytes)?;
+                let taken = outlet.pass(cx, bytes)?;
                 if taken < bytes.len() {
                     // The next request, already here. Nothing before it is needed any more.
                     read.clear();
@@ -168,17 +168,17 @@ fn begin_waiting(pace: &Pace, exchange: &Exchange) {
 }
 
 /// Where a piece of a body goes.
-struct Way<'a> {
+struct Outlet<'a> {
     link: &'a mut BareLink,
     exchange: &'a mut Exchange,
     page: &'a RefCell<Vec<u8>>,
     pace: &'a Pace,
 }
 
-impl Way<'_> {
+impl Outlet<'_> {
     /// Passes on what of `bytes` belongs to the body, and says how much that was.
     fn pass(self, cx: &mut Context<'_>, bytes: &[u8]) -> Result<usize, Stop> {
-        let Way { link, exchange, page, pace } = self;
+        let Outlet { link, exchange, page, pace } = self;
         let mut page = page.borrow_mut();
         page.clear();
         let up = &mut exchange.up;
