@@ -39,8 +39,8 @@ pub use resolved::{
 };
 pub use secrecy::smells_secret;
 pub use settings::{
-    AccessLog, Admin, Answer, Certificate, ClientCertificate, Edge, EdgeHeaders, Files, Maintenance, Restart, Retry,
-    RouteHeaders, Site, Socket, Stop, Trace, Traffic,
+    AccessLog, Admin, Answer, Certificate, ClientCertificate, Edge, EdgeHeaders, Files, Maintenance, Mirror, Restart,
+    Retry, RouteHeaders, Site, Socket, Stop, Trace, Traffic,
 };
 pub use value::{Cidr, Civil, Cron, Part, Percent, Rate, Size, Template};
 

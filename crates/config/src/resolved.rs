@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::settings::{
-    Admin, Answer, Certificate, ClientCertificate, Edge, Files, HealthTable, Maintenance, OutsideTable, Restart, Retry,
-    Root, RouteHeaders, RouteTable, ServiceTable, Site, Stop, Traffic,
+    Admin, Answer, Certificate, ClientCertificate, Edge, Files, HealthTable, Maintenance, Mirror, OutsideTable,
+    Restart, Retry, Root, RouteHeaders, RouteTable, ServiceTable, Site, Stop, Traffic,
 };
 use crate::value::{Cidr, Size, Template};
 
@@ -365,6 +365,8 @@ pub struct Forward {
     pub retry: Retry,
     /// When a second replica is asked as well.
     pub hedge: Option<Hedge>,
+    /// Where copies of requests go.
+    pub mirror: Option<Mirror>,
     /// How long the service may take until it begins to answer.
     pub timeout: Duration,
     /// How long it may say nothing within an answer that has no length.
@@ -626,6 +628,7 @@ impl Route {
                     balance: table.balance,
                     retry: table.retry,
                     hedge: table.hedge,
+                    mirror: table.mirror,
                     timeout: table.timeout,
                     idle_timeout: table.idle_timeout,
                 }),

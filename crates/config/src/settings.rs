@@ -26,7 +26,7 @@ pub(crate) use health::HealthTable;
 pub use maintenance::Maintenance;
 pub(crate) use outside::OutsideTable;
 pub use record::{AccessLog, Trace};
-pub use route::{Answer, Retry};
+pub use route::{Answer, Mirror, Retry};
 pub(crate) use route::{RedirectTable, RouteTable};
 pub use service::{Restart, Stop, Traffic};
 pub(crate) use service::{SecretTable, ServiceTable};

@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 
 use crate::client::{Pace, Phase};
 use crate::files::download::Download;
+use crate::forward::Carbon;
 use crate::forwarded;
 use crate::link::Link;
 use crate::record::Record;
@@ -290,7 +291,12 @@ fn poll_recv(
 /// What is sent to an upstream.
 pub(crate) enum Upload {
     Empty,
-    Stream { incoming: ClientBody, meter: Rc<Meter> },
+    Stream {
+        incoming: ClientBody,
+        meter: Rc<Meter>,
+    },
+    /// All of it at once, of a copy.
+    Whole(Bytes),
 }
 
 /// What is known about a request body while hyper has it.
@@ -301,12 +307,13 @@ pub(crate) struct Meter {
     body_max: u64,
     pace: Rc<Pace>,
     answer_timeout: Duration,
+    carbon: Carbon,
 }
 
 impl Meter {
-    pub(crate) fn new(body_max: u64, pace: Rc<Pace>, answer_timeout: Duration) -> Meter {
+    pub(crate) fn new(body_max: u64, pace: Rc<Pace>, answer_timeout: Duration, carbon: Carbon) -> Meter {
         let (bytes, cut, has_ended) = (Cell::new(0), Cell::new(None), Cell::new(false));
-        Meter { bytes, cut, has_ended, body_max, pace, answer_timeout }
+        Meter { bytes, cut, has_ended, body_max, pace, answer_timeout, carbon }
     }
 
     fn count(&self, bytes: usize) -> Result<(), BodyCut> {
@@ -322,6 +329,7 @@ impl Meter {
     /// The upstream has the whole request: its time begins, unless it has answered already.
     fn end(&self) {
         self.has_ended.set(true);
+        self.carbon.send();
         if self.pace.phase() == Phase::Upload {
             self.pace.await_answer(self.answer_timeout);
         }
@@ -354,6 +362,9 @@ impl Upload {
         if let Err(cut) = meter.count(frame.data_ref().map_or(0, Bytes::len)) {
             return Poll::Ready(Some(Err(cut)));
         }
+        if let Some(bytes) = frame.data_ref() {
+            meter.carbon.write(bytes);
+        }
         if frame.is_trailers() || incoming.is_end_stream() {
             meter.end();
         }
@@ -376,6 +387,8 @@ impl http_body::Body for Upload {
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
         match self.get_mut() {
             Upload::Empty => Poll::Ready(None),
+            Upload::Whole(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Upload::Whole(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Upload::Stream { incoming, meter } => Upload::poll_incoming(incoming, meter, cx),
         }
     }
@@ -383,6 +396,7 @@ impl http_body::Body for Upload {
     fn is_end_stream(&self) -> bool {
         match self {
             Upload::Empty => true,
+            Upload::Whole(bytes) => bytes.is_empty(),
             Upload::Stream { incoming, .. } => incoming.is_end_stream(),
         }
     }
@@ -390,6 +404,7 @@ impl http_body::Body for Upload {
     fn size_hint(&self) -> SizeHint {
         match self {
             Upload::Empty => SizeHint::with_exact(0),
+            Upload::Whole(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Upload::Stream { incoming, .. } => incoming.size_hint(),
         }
     }

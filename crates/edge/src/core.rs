@@ -21,6 +21,7 @@ use crate::edge;
 use crate::fast::Desk;
 use crate::files::Shelf;
 use crate::files::readers::Readers;
+use crate::forward::Copies;
 use crate::listen::{self, Cells, CoreSocket, Crowd};
 use crate::metrics::{Apart, CoreCount, RouteCells};
 use crate::respond::{self, AnswerHeaders, Refusal};
@@ -109,6 +110,8 @@ pub(crate) struct Core {
     pub(crate) farewell: Notify,
     /// Requests that wait for the end of a maintenance.
     pub(crate) held: Cell<usize>,
+    /// What is being copied for shadows.
+    pub(crate) copies: Copies,
     pub(crate) deadlines: Rc<Deadlines>,
     pub(crate) scratch: Scratch,
     pub(crate) desk: Desk,
@@ -220,6 +223,7 @@ impl Core {
             view_changed: Notify::new(),
             farewell: Notify::new(),
             held: Cell::new(0),
+            copies: Copies::default(),
             deadlines,
             scratch: Scratch::new(),
             desk: Desk::new(),

@@ -348,12 +348,12 @@ pub(crate) fn knows(route: &Route) -> bool {
         answer_headers: _,
     } = route;
     let Action::Forward(forward) = action else { return false };
-    let Forward { to: _, rewrite, balance, retry: _, hedge, timeout: _, idle_timeout: _ } = forward;
+    let Forward { to: _, rewrite, balance, retry: _, hedge, mirror, timeout: _, idle_timeout: _ } = forward;
     let is_free = match balance {
         Balance::Auto | Balance::RoundRobin | Balance::LeastConnections | Balance::PeakEwma => true,
         Balance::Hash(_) | Balance::Sticky(_) => false,
     };
-    is_free && hedge.is_none() && rewrite.is_none() && maintenance.is_none()
+    is_free && hedge.is_none() && mirror.is_none() && rewrite.is_none() && maintenance.is_none()
 }
 
 /// Whether this client's requests may go the fast way. A trusted proxy's headers are kept and appended to, which is

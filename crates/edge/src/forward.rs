@@ -5,6 +5,7 @@
 
 mod ask;
 mod hold;
+mod mirror;
 mod own;
 
 use std::rc::Rc;
@@ -17,6 +18,8 @@ use http_body::Body as _;
 use hyper::body::Incoming;
 
 use self::ask::Asked;
+use self::mirror::Copy;
+pub(crate) use self::mirror::{Carbon, Copies};
 use crate::admit;
 use crate::body::{Body, ClientBody, Meter, Passage, Upload};
 use crate::client::{Client, Pace, Phase};
@@ -186,7 +189,8 @@ impl Journey<'_> {
         mut record: Record,
     ) -> Passed {
         let upgrade = self.rewrite(&mut parts, handover.is_some(), authority);
-        let upload = self.upload(incoming, &mut record);
+        let copy = if upgrade || handover.is_some() { None } else { self.copy(&parts) };
+        let upload = self.upload(incoming, copy, &mut record);
         let cookie = self.cookie(&parts.headers);
         let request = Request::from_parts(parts, upload);
         match self.ask(request, &mut record).await {
@@ -256,12 +260,14 @@ impl Journey<'_> {
         Some((name, self.client.tls || forwarded::is_https(headers)))
     }
 
-    fn upload(&self, incoming: ClientBody, record: &mut Record) -> Upload {
+    fn upload(&self, incoming: ClientBody, copy: Option<Copy>, record: &mut Record) -> Upload {
+        let carbon = Carbon::of(copy);
         if incoming.is_end_stream() {
+            carbon.send();
             return Upload::Empty;
         }
         let route = &self.route.route;
-        let meter = Rc::new(Meter::new(route.body_max, Rc::clone(self.pace), self.forward.timeout));
+        let meter = Rc::new(Meter::new(route.body_max, Rc::clone(self.pace), self.forward.timeout, carbon));
         record.measure(&meter);
         Upload::Stream { incoming, meter }
     }

@@ -69,8 +69,8 @@ pub use crate::outside::OutsideReport;
 pub use crate::route::{Explanation, Findings, Look, Verdict, inquire};
 pub use crate::settings::{
     Access, AccessLog, Action, Address, Answer, Balance, Bound, CertificateFiles, ClientCertificates, Condition, Files,
-    Forward, Frame, HashBy, Headers, Hedge, InFlight, LineFormat, ListeningSocket, Maintenance, Network, Outside, Part,
-    PathMatch, Place, Port, Protocol, Redirect, RedirectHttps, Retry, Rewrite, Route, Scheme, Secure, Settings, Share,
-    ShowCertificate, Target, Template, TraceFrom, Tracing, Traffic, UnixSocket, Upstream, Wanted,
+    Forward, Frame, HashBy, Headers, Hedge, InFlight, LineFormat, ListeningSocket, Maintenance, Mirror, Network,
+    Outside, Part, PathMatch, Place, Port, Protocol, Redirect, RedirectHttps, Retry, Rewrite, Route, Scheme, Secure,
+    Settings, Share, ShowCertificate, Target, Template, TraceFrom, Tracing, Traffic, UnixSocket, Upstream, Wanted,
 };
 pub use crate::tls::{CertificateState, examine, examine_client_certificates};

@@ -18,7 +18,7 @@ pub use access::{Access, Maintenance};
 pub use balance::{Balance, HashBy, Hedge, Retry, Traffic};
 pub use files::Files;
 pub use outside::{Outside, Place, Secure};
-pub use route::{Action, Answer, Condition, Forward, PathMatch, Redirect, Rewrite, Route, Target, Wanted};
+pub use route::{Action, Answer, Condition, Forward, Mirror, PathMatch, Redirect, Rewrite, Route, Target, Wanted};
 pub(crate) use template::Filling;
 pub use template::{Part, Template};
 

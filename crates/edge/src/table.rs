@@ -54,6 +54,8 @@ pub(crate) struct RouteView {
     pub(crate) route: Arc<Route>,
     pub(crate) cells: Arc<RouteCells>,
     pub(crate) service: Rc<Service>,
+    /// Who is sent copies of its requests.
+    pub(crate) mirror: Option<Rc<Service>>,
     /// Where its files are, if it answers with files.
     pub(crate) folder: Option<Rc<Folder>>,
     /// What it makes of the path, if anything.
@@ -181,14 +183,15 @@ impl View {
     pub(crate) fn take(&self, table: &Table, core: usize, now: Moment, sticky_key: &[u8; 32]) {
         let mut services = self.services.borrow_mut();
         services.retain(|name, service| {
-            let is_routed = |known: &TableRoute| known.route.services().any(|routed| routed == name);
+            let is_routed =
+                |known: &TableRoute| known.route.services().chain(known.route.shadow()).any(|routed| routed == name);
             let stays = table.services.contains_key(name) || table.routes.iter().any(is_routed);
             if !stays {
                 service.replace(Vec::new());
             }
             stays
         });
-        for service in table.routes.iter().flat_map(|known| known.route.services()) {
+        for service in table.routes.iter().flat_map(|known| known.route.services().chain(known.route.shadow())) {
             if !services.contains_key(service) {
                 services.insert(service.to_owned(), Rc::new(Service::new(core)));
             }
@@ -228,8 +231,9 @@ impl View {
             let service = services.get(&cells.service).cloned().unwrap_or_else(|| Rc::new(Service::new(0)));
             let (route, folder) = (Arc::clone(&known.route), folder.clone());
             let (rewriting, answer) = (Rewriting::of(&route), AnswerHeaders::new(&route.answer_headers));
+            let mirror = route.shadow().and_then(|shadow| services.get(shadow)).cloned();
             let is_plain = fast::knows(&route);
-            Rc::new(RouteView { route, cells: Arc::clone(cells), service, folder, rewriting, answer, is_plain })
+            Rc::new(RouteView { route, cells: Arc::clone(cells), service, mirror, folder, rewriting, answer, is_plain })
         };
         Choices { views: known.cells.iter().map(view).collect(), turn: Cell::new(0) }
     }

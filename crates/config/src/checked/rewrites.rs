@@ -8,7 +8,7 @@ use crate::settings::{Answer, RedirectTable, RouteTable};
 use crate::value::{Part, Template};
 
 /// What only means something when a service is asked.
-const OF_SERVICES: [&str; 7] = ["rewrite", "strip", "balance", "retry", "hedge", "timeout", "idle_timeout"];
+const OF_SERVICES: [&str; 8] = ["rewrite", "strip", "balance", "retry", "hedge", "mirror", "timeout", "idle_timeout"];
 
 /// Checks what a route does with its path.
 pub(super) fn check(route: &RouteTable, section: &Section<'_>, reader: &mut Reader<'_>) {
@@ -17,6 +17,12 @@ pub(super) fn check(route: &RouteTable, section: &Section<'_>, reader: &mut Read
             let message = format!("`{key}` only makes sense together with `to`");
             reader.report(section.place(key), message, "leave it out: no service is asked");
         }
+    }
+    if let Some(mirror) = &route.mirror
+        && route.to.iter().flatten().any(|target| target.service == mirror.to)
+    {
+        let message = format!("`mirror` copies requests to `{}`, which already answers them", mirror.to);
+        reader.report(section.place("mirror"), message, "a shadow is another service: `[service.next]`, say");
     }
     if let Some(template) = &route.rewrite {
         check_rewrite(template, route, section, reader);

@@ -44,6 +44,7 @@ fn order_of_tables() {
         "route.redirect",
         "route.answer",
         "route.retry",
+        "route.mirror",
         "route.headers",
         "certificate",
         "client_certificate",

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use super::{Files, RouteHeaders, kind, optional, table};
-use crate::checked::{Body, FilesOrFolder, HeaderText, Host, RoutePath, Targets, Text, conditions, rules};
+use crate::checked::{Body, FilesOrFolder, HeaderText, Host, RoutePath, ServiceName, Targets, Text, conditions, rules};
 use crate::resolved::{Balance, Condition, Hedge, PathMatch, RetryOn, Target};
-use crate::value::{Cidr, Size, Template};
+use crate::value::{Cidr, Percent, Size, Template};
 
 table! {
     /// Which requests go to which service. The most exact host wins, then the longest path.
@@ -73,6 +73,11 @@ table! {
         hedge: Option<Hedge>,
             because "Without it nothing is asked twice for being slow: it makes slow answers rarer at the price of more work.",
             example "p95";
+        /// Copies requests for a shadow, a service that is to see the same and change nothing. Nobody waits for what it
+        /// answers.
+        mirror: Option<Mirror>,
+            because "Without it nothing is sent twice.",
+            example { to = "next", share = "10%" };
         /// How long the service may take until it begins to answer; then the client gets a 504.
         timeout: Duration = "60s", from "1ms" to "1d",
             because "What nginx does, and what programs behind a proxy are used to. It does not limit the answer itself.",
@@ -119,6 +124,30 @@ table! {
         status: u32 = 307,
             because "It is for now: browsers remember a 308 for good, also a wrong one.",
             example 308;
+    }
+}
+
+table! {
+    /// Copies requests for a shadow. Copies say `X-Forwarded-Mirror: true`; what the shadow answers is thrown away, and it may be
+    /// slow or dead without harm. Web sockets are never copied.
+    pub struct Mirror as "route.mirror", "[route.mirror]" {
+        /// The service that is sent the copies.
+        to: String as ServiceName,
+            because "It is required.",
+            example "next";
+        /// Which share of the requests is copied.
+        share: Percent = "100%",
+            because "A shadow as large as the service can bear all of them.",
+            example "10%";
+        /// Which methods are copied. POST, PUT, PATCH and DELETE only if you name them: an order that is copied is ordered
+        /// twice, unless the shadow has a database and mails of its own.
+        methods: Vec<String> as conditions::Methods = ["GET", "HEAD"],
+            because "These change nothing, whatever the shadow is connected to.",
+            example ["GET", "HEAD", "POST"];
+        /// The largest body that is copied, up to 1 MB. A request with a larger one is not copied.
+        body_max: Size = "64KiB", from 0 to "1MiB",
+            because "Copies wait in memory until they are whole. Forms and API calls fit, uploads would not be worth it.",
+            example "256KiB";
     }
 }
 

@@ -32,6 +32,14 @@ fn check(table: &TableDefinition, setting: &Setting, value: &str) {
         }
         "route.files" if setting.key == "folder" => format!("[[route]]\n{}\n{line}", table.header),
         "route.files" => format!("[[route]]\n{}\nfolder = \"public\"\n{line}", table.header),
+        "route" if setting.key == "mirror" => {
+            format!("{service}[service.next]\nrun = \"bin/next\"\n[[route]]\nto = \"api\"\n{line}")
+        }
+        "route.mirror" => {
+            let to = if setting.key == "to" { "" } else { "to = \"next\"\n" };
+            let next = "[service.next]\nrun = \"bin/next\"";
+            format!("{service}{next}\n[[route]]\nto = \"api\"\n{}\n{to}{line}", table.header)
+        }
         "route" => format!("{service}[[route]]\nto = \"api\"\n{line}"),
         "route.headers" => format!("{service}[[route]]\nto = \"api\"\n[route.headers]\n{line}"),
         "route.when" | "route.retry" => format!("{service}[[route]]\nto = \"api\"\n{}\n{line}", table.header),

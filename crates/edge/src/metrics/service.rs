@@ -13,6 +13,10 @@ pub(crate) struct ServiceCount {
     pub(crate) hedges_won: Count,
     /// Requests refused because too many are in flight or wait.
     pub(crate) full: Count,
+    /// Copies of requests that were sent to it as a shadow, and those that were not.
+    pub(crate) mirrored: Count,
+    pub(crate) mirror_dropped: Count,
+    pub(crate) mirror_large: Count,
     /// Requests that wait for an upstream now.
     pub(crate) waiting: Count,
 }
@@ -37,7 +41,7 @@ impl ServiceCells {
 /// A counter of a service: its name, its help, and how it is read.
 pub(crate) type ServiceCounter = (&'static str, &'static str, fn(&ServiceCount) -> u64);
 
-pub(crate) const SERVICE_COUNTERS: [ServiceCounter; 5] = [
+pub(crate) const SERVICE_COUNTERS: [ServiceCounter; 8] = [
     ("prumo_edge_ejections_total", "Times a core ejected a replica that failed.", |count| count.ejections.get()),
     ("prumo_edge_retries_refused_total", "Retries and hedges that the budget did not allow.", |count| {
         count.again_refused.get()
@@ -45,4 +49,11 @@ pub(crate) const SERVICE_COUNTERS: [ServiceCounter; 5] = [
     ("prumo_edge_hedges_total", "Second requests sent beside a slow first one.", |count| count.hedges.get()),
     ("prumo_edge_hedges_won_total", "Hedges that answered first.", |count| count.hedges_won.get()),
     ("prumo_edge_full_total", "Requests refused because too many were in flight or waiting.", |count| count.full.get()),
+    ("prumo_edge_mirrored_total", "Copies of requests sent to this service as a shadow.", |count| count.mirrored.get()),
+    ("prumo_edge_mirror_dropped_total", "Copies not sent: too many at once, or no replica took them.", |count| {
+        count.mirror_dropped.get()
+    }),
+    ("prumo_edge_mirror_large_total", "Requests not copied because their body is too large.", |count| {
+        count.mirror_large.get()
+    }),
 ];

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Access, Balance, Files, Headers, Hedge, Maintenance, Retry, Template};
+use super::{Access, Balance, Files, Headers, Hedge, Maintenance, Retry, Share, Template};
 
 /// Which requests are taken, and what is done with them.
 ///
@@ -64,6 +64,14 @@ impl Route {
             Action::Files(_) | Action::Redirect(_) | Action::Answer(_) => &[],
         };
         targets.iter().map(|target| target.service.as_str())
+    }
+
+    /// The service that is sent copies of its requests.
+    pub fn shadow(&self) -> Option<&str> {
+        match &self.action {
+            Action::Forward(Forward { mirror: Some(mirror), .. }) => Some(&mirror.to),
+            _ => None,
+        }
     }
 }
 
@@ -153,6 +161,8 @@ pub struct Forward {
     pub retry: Retry,
     /// When a second upstream is asked as well; `None` for never.
     pub hedge: Option<Hedge>,
+    /// Where copies of requests go; `None` for nowhere.
+    pub mirror: Option<Mirror>,
     /// How long the upstream may take to begin its answer.
     pub timeout: Duration,
     /// How long it may say nothing within an answer that has no length, such as a stream of events.
@@ -168,6 +178,7 @@ impl Forward {
             balance: Balance::Auto,
             retry: Retry::default(),
             hedge: None,
+            mirror: None,
             timeout: Duration::from_secs(60),
             idle_timeout: Duration::from_secs(3600),
         }
@@ -187,6 +198,27 @@ impl Forward {
             }
         }
         0
+    }
+}
+
+/// Which requests are copied for a shadow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mirror {
+    /// The service that is sent the copies.
+    pub to: String,
+    /// How many of the requests are copied.
+    pub share: Share,
+    /// Those with these methods, in capitals.
+    pub methods: Vec<String>,
+    /// The largest body that is copied, in bytes.
+    pub body_max: usize,
+}
+
+impl Mirror {
+    /// All that is safe to do twice.
+    pub fn to(service: impl Into<String>) -> Mirror {
+        let methods = ["GET", "HEAD"].map(str::to_owned).into();
+        Mirror { to: service.into(), share: Share::ALL, methods, body_max: 64 * 1024 }
     }
 }
 

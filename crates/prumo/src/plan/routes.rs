@@ -49,6 +49,7 @@ pub(crate) fn treatment(route: &Route) -> Fields {
             ("balance", traffic::balance(&forward.balance)),
             ("retry", traffic::retry(&forward.retry)),
             ("hedge", traffic::hedge(forward.hedge)),
+            ("mirror", traffic::mirror(forward.mirror.as_ref())),
             ("timeout", show(forward.timeout)),
             ("idle_timeout", show(forward.idle_timeout)),
         ]),

@@ -1,7 +1,7 @@
 //! How replicas are chosen, asked again and spared, in the words of the file.
 
 use prumo_config::value::duration::show;
-use prumo_config::{Balance, Config, HashBy, Hedge, Retry, RetryOn, Traffic};
+use prumo_config::{Balance, Config, HashBy, Hedge, Mirror, Retry, RetryOn, Traffic};
 
 use super::{Change, Fields, changed, named, or_none};
 
@@ -55,6 +55,15 @@ pub(super) fn retry(retry: &Retry) -> String {
     match (retry.times, &on[..]) {
         (0, _) | (_, []) => "never".to_owned(),
         (times, _) => format!("{times} × on {}", on.join(", ")),
+    }
+}
+
+pub(super) fn mirror(mirror: Option<&Mirror>) -> String {
+    match mirror {
+        None => "none".to_owned(),
+        Some(Mirror { to, share, methods, body_max }) => {
+            format!("{share} of {} to {to}, bodies up to {body_max}", methods.join(", "))
+        }
     }
 }
 

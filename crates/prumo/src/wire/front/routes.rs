@@ -83,6 +83,7 @@ fn forward(forward: &config::Forward) -> edge::Forward {
         balance: traffic::balance(&forward.balance),
         retry: traffic::retry(&forward.retry),
         hedge: forward.hedge.map(traffic::hedge),
+        mirror: forward.mirror.as_ref().map(traffic::mirror),
         timeout: forward.timeout,
         idle_timeout: forward.idle_timeout,
     }

@@ -35,6 +35,16 @@ pub(super) fn retry(retry: &config::Retry) -> edge::Retry {
     }
 }
 
+pub(super) fn mirror(mirror: &config::Mirror) -> edge::Mirror {
+    edge::Mirror {
+        to: mirror.to.clone(),
+        share: edge::Share::of(mirror.share.ratio()),
+        methods: mirror.methods.clone(),
+        // At most a megabyte.
+        body_max: usize::try_from(mirror.body_max.bytes()).unwrap_or(usize::MAX),
+    }
+}
+
 pub(super) fn hedge(hedge: config::Hedge) -> edge::Hedge {
     match hedge {
         config::Hedge::After(delay) => edge::Hedge::After(delay),
