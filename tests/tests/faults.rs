@@ -325,3 +325,36 @@ fn a_stop_says_goodbye_to_web_sockets() {
     assert_eq!(site.stop(), Some(0), "{}", site.story());
     assert_eq!(socket.hear().unwrap(), Heard::Close(1001), "{}", site.story());
 }
+
+/// Goal: a replica that its probe finds well and people do not is left alone, and the status says so.
+#[test]
+fn the_status_tells_who_is_left_alone() {
+    let text = r#"[edge]
+address = "127.0.0.1"
+http = [EDGE]
+https = "off"
+cores = 1
+
+[admin]
+listen = "127.0.0.1:[ADMIN]"
+
+[service.web]
+run = "[ZOO] 500"
+replicas = 2
+traffic = { eject_for = "5m" }
+
+[[route]]
+to = "web"
+"#;
+    let mut site = Site::new(text);
+    site.up();
+    site.await_healthy("web");
+    assert!(!site.must(&["status"]).out.contains("keeps failing"));
+    let told = eventually(Duration::from_secs(30), || {
+        drop(site.get("/"));
+        site.must(&["status"])
+            .out
+            .contains("keeps failing requests and gets none for now: `prumo explain service.traffic`")
+    });
+    assert!(told, "{}\n{}", site.must(&["status"]).out, site.story());
+}

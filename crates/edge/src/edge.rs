@@ -313,6 +313,14 @@ impl Edge {
         })
     }
 
+    /// Upstreams that fail and get nothing for now, with the number of cores that have ejected them.
+    pub fn ejected(&self) -> BTreeMap<String, usize> {
+        let now = self.inner.clock.now();
+        let registry = self.registry();
+        let counted = registry.upstreams.iter().map(|(id, (_, cells))| (id.clone(), cells.ejected(now)));
+        counted.filter(|(_, cores)| *cores > 0).collect()
+    }
+
     /// Appends the metrics in Prometheus' text format.
     pub fn metrics(&self, out: &mut String) {
         let (routes, upstreams) = self.cells();

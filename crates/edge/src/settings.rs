@@ -232,6 +232,8 @@ pub struct ClientCertificates {
     pub host: Option<String>,
     /// PEM files with the certificates of the authorities that sign the clients'.
     pub authorities: Vec<PathBuf>,
+    /// PEM files with the lists of what these have revoked; without any, nothing is.
+    pub revoked: Vec<PathBuf>,
     /// Whether a client may come without.
     pub show: ShowCertificate,
 }

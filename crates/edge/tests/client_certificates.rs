@@ -36,7 +36,7 @@ struct Guarded {
 }
 
 fn rule(host: &str, authority: PathBuf, show: ShowCertificate) -> ClientCertificates {
-    ClientCertificates { host: Some(host.to_owned()), authorities: vec![authority], show }
+    ClientCertificates { host: Some(host.to_owned()), authorities: vec![authority], revoked: Vec::new(), show }
 }
 
 impl Guarded {
@@ -218,4 +218,40 @@ fn rules_need_tls_and_authorities() {
     let missing = [rule("admin.test", folder.path().join("missing.pem"), ShowCertificate::Required)];
     let error = guarded.site.edge.reload(&[], &missing, vec![any_route()]).unwrap_err();
     assert!(error.to_string().contains("missing.pem"), "{error}");
+}
+
+/// Goal: who is on an authority's list of revoked certificates is refused, within seconds after the list has changed and
+/// also when the list's time is over; a list that cannot be read changes nothing, and an authority without one is believed
+/// nothing.
+#[test]
+fn revoked_certificates_are_refused() {
+    let guarded = Guarded::start();
+    let list = guarded.folder.path().join("revoked.pem");
+    let (alice, bob) = (person(&guarded.staff, "alice"), person(&guarded.staff, "bob"));
+    let (as_alice, as_bob) = (guarded.client(Some(&alice)), guarded.client(Some(&bob)));
+    let is_in = |config: &Arc<ClientConfig>| guarded.status(config, "admin.test", "admin.test", "") == Some(200);
+    let files =
+        guarded.site.edge.certificate_states().into_iter().map(|state| prumo_edge::CertificateFiles {
+            key: state.file.with_extension("key"),
+            certificate: state.file,
+        });
+    let files: Vec<_> = files.collect();
+    let load = |authority: &Authority, revoked: &[&Signed]| {
+        authority.write_revoked(&list, revoked);
+        let rules = [ClientCertificates { revoked: vec![list.clone()], ..guarded.rules[0].clone() }];
+        let generation = guarded.site.edge.reload(&files, &rules, vec![any_route()]).unwrap();
+        site::eventually("the cores know", || guarded.site.edge.settled(generation));
+    };
+    load(&guarded.staff, &[]);
+    assert!(is_in(&as_alice) && is_in(&as_bob), "nobody is revoked");
+    guarded.staff.write_revoked(&list, &[&alice]);
+    site::eventually("the list is read", || !is_in(&as_alice));
+    assert!(is_in(&as_bob), "only alice is revoked");
+    std::fs::write(&list, "rubbish").unwrap();
+    guarded.site.edge.reload(&files, &guarded.rules, vec![any_route()]).unwrap();
+    let rules = [ClientCertificates { revoked: vec![list.clone()], ..guarded.rules[0].clone() }];
+    let error = guarded.site.edge.reload(&files, &rules, vec![any_route()]).unwrap_err();
+    assert!(error.to_string().contains("revoked.pem"), "{error}");
+    load(&guarded.devices, &[]);
+    site::eventually("the staff's authority has no list", || !is_in(&as_bob));
 }

@@ -35,8 +35,7 @@ pub(crate) fn changes(
     for name in union(old.keys(), new.keys()) {
         changes.extend(routes::change(name, old.get(name).copied(), new.get(name).copied()));
     }
-    let edge = (access_fields(&applied.edge), access_fields(&file.edge));
-    changes.extend(changed("edge".to_owned(), &edge.0, &edge.1));
+    changes.extend(edge_of_routes(&applied.edge, &file.edge));
     let maintenance = (maintenance_fields(&applied.maintenance), maintenance_fields(&file.maintenance));
     changes.extend(changed("maintenance".to_owned(), &maintenance.0, &maintenance.1));
     changes.extend(needs_a_restart("edge", &edge_fields(&applied.edge), &edge_fields(&file.edge)));
@@ -158,7 +157,24 @@ fn service_fields(service: &ServiceSpec) -> Fields {
     fields
 }
 
-/// What of the edge needs no restart, because each route knows it.
+/// What of the edge a deploy applies, because each route knows it. What belongs to no route, such as the 404 of a host
+/// that nobody serves, has the headers of the start.
+fn edge_of_routes(old: &Edge, new: &Edge) -> Option<Change> {
+    let mut change = changed("edge".to_owned(), &access_fields(old), &access_fields(new));
+    if let Some(headers) = changed("edge".to_owned(), &answer_fields(old), &answer_fields(new)) {
+        let change = change.get_or_insert_with(|| Change { details: Vec::new(), ..headers.clone() });
+        change.details.extend(headers.details);
+        change.details.push("answers of no route follow when prumo itself starts again".to_owned());
+    }
+    change
+}
+
+/// The headers of answers.
+fn answer_fields(edge: &Edge) -> Fields {
+    named([("hsts", hsts_in_words(edge.hsts))]).into_iter().chain(headers::fields(&edge.headers)).collect()
+}
+
+/// Who is admitted.
 fn access_fields(edge: &Edge) -> Fields {
     let networks = |networks: &[Cidr]| or_none((!networks.is_empty()).then(|| list(networks)));
     named([("allow", networks(&edge.allow)), ("deny", networks(&edge.deny))])
@@ -180,7 +196,6 @@ fn edge_fields(edge: &Edge) -> Fields {
         ("http", word(&edge.http)),
         ("https", word(&edge.https)),
         ("redirect_https", word(&edge.redirect_https)),
-        ("hsts", hsts_in_words(edge.hsts)),
         ("cores", or_none(edge.cores)),
         ("socket", or_none(socket)),
         ("trusted_proxies", list(&edge.trusted_proxies)),
@@ -196,9 +211,6 @@ fn edge_fields(edge: &Edge) -> Fields {
         ("access_log", edge.access_log.as_ref().map_or_else(|| "off".to_owned(), access_log_in_words)),
         ("trace", edge.trace.as_ref().map_or_else(|| "off".to_owned(), trace_in_words)),
     ])
-    .into_iter()
-    .chain(headers::fields(&edge.headers))
-    .collect()
 }
 
 fn access_log_in_words(log: &AccessLog) -> String {
@@ -217,7 +229,9 @@ fn client_fields(rules: &[ClientCertificate]) -> Fields {
     let field = |rule: &ClientCertificate| {
         let files: Vec<String> = rule.authority.iter().map(|file| file.display().to_string()).collect();
         let host = rule.host.clone().unwrap_or_else(|| "any host".to_owned());
-        (host, format!("{} by {}", rule.mode.as_str(), files.join(", ")))
+        let revoked: Vec<String> = rule.revoked.iter().map(|file| file.display().to_string()).collect();
+        let but = if revoked.is_empty() { String::new() } else { format!(", but for those in {}", revoked.join(", ")) };
+        (host, format!("{} by {}{but}", rule.mode.as_str(), files.join(", ")))
     };
     rules.iter().map(field).collect()
 }

@@ -32,8 +32,8 @@ use prumo_run::{Address, Execution, InFlight, Secret, SecretSource, ServiceSpec,
 pub(crate) use counters::edge_counters;
 pub(crate) use front::{
     certificates as certificates_for_the_edge, client_certificates as client_certificates_for_the_edge,
-    maintenance as maintenance_for_the_edge, outside as outside_for_the_edge, routes as routes_for_the_edge,
-    settings as settings_for_the_edge, traffic as traffic_for_the_edge,
+    maintenance as maintenance_for_the_edge, networks as networks_for_the_edge, outside as outside_for_the_edge,
+    routes as routes_for_the_edge, settings as settings_for_the_edge, traffic as traffic_for_the_edge,
 };
 
 use crate::handover::elders::Elders;

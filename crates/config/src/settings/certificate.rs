@@ -32,6 +32,11 @@ table! {
         authority: Vec<PathBuf> as Vec<FilePath>,
             because "It is required: a certificate says something only when somebody known has signed it.",
             example ["certs/clients.pem"];
+        /// Lists of certificates that these authorities have revoked (CRLs), as PEM. Every authority that signs needs its
+        /// own, also one that signs another; without one, its clients are refused.
+        revoked: Vec<PathBuf> as Vec<FilePath> = [],
+            because "Most small authorities keep none. A list counts on when its time is over: an old one is better than none.",
+            example ["certs/revoked.pem"];
         /// Whether clients without a certificate are let in: "required" refuses them, with "optional" the app decides. A
         /// certificate that cannot be verified is always refused.
         mode: ShowCertificate = "required",

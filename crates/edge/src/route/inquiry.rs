@@ -1,11 +1,13 @@
 //! What the edge would do with a request, asked without sending one.
 
+use std::net::IpAddr;
+
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Uri};
 
 use super::{Explanation, Question, Rewriting, explain};
 use crate::respond::Refusal;
-use crate::settings::{Action, Route};
+use crate::settings::{Action, Network, Route};
 use crate::{admit, host};
 
 /// What was found out about a request.
@@ -19,13 +21,39 @@ pub struct Findings {
     pub query: Option<String>,
     /// The route that takes it, and what was found about the others.
     pub explanation: Explanation,
+    /// Who asks, when that was said and a route takes it.
+    pub asker: Option<Asker>,
     /// The path that the service is asked for, or the address of the redirect; `None` where the route makes neither.
     pub made: Option<Result<String, &'static str>>,
 }
 
+/// Who would ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Asker {
+    /// The client's own address, behind proxies that are trusted; `None` where they name none.
+    pub client: Option<IpAddr>,
+    /// Whether it is admitted.
+    pub is_admitted: bool,
+}
+
+/// Where a request would come from.
+#[derive(Clone, Copy, Debug)]
+pub struct Peer<'a> {
+    /// The peer of the connection.
+    pub address: IpAddr,
+    /// The proxies that are believed.
+    pub trusted: &'a [Network],
+}
+
 /// What the edge would do with a request for `url`. The error says why there can be no such request, or why it is refused
 /// before any route is looked at.
-pub fn inquire(routes: &[Route], method: &str, url: &str, headers: &[(String, String)]) -> Result<Findings, String> {
+pub fn inquire(
+    routes: &[Route],
+    method: &str,
+    url: &str,
+    headers: &[(String, String)],
+    peer: Option<Peer<'_>>,
+) -> Result<Findings, String> {
     let method = Method::from_bytes(method.as_bytes()).map_err(|_| format!("`{method}` is no method"))?;
     let whole = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let uri: Uri = whole.parse().map_err(|error| format!("`{url}` is no address: {error}"))?;
@@ -39,8 +67,13 @@ pub fn inquire(routes: &[Route], method: &str, url: &str, headers: &[(String, St
     let question = Question { host: &host, path: uri.path(), query: uri.query(), method: &method, headers: &headers };
     let explanation = explain(routes, &question);
     let made = explanation.chosen.and_then(|number| make(&routes[number], &question));
+    let chosen = explanation.chosen.map(|number| &routes[number]);
+    let asker = peer.zip(chosen).map(|(peer, route)| {
+        let client = admit::client_address(peer.address.to_canonical(), &headers, peer.trusted);
+        Asker { client, is_admitted: admit::check_address(&route.access, client).is_ok() }
+    });
     let (path, query) = (uri.path().to_owned(), uri.query().map(str::to_owned));
-    Ok(Findings { made, host, path, query, explanation })
+    Ok(Findings { asker, made, host, path, query, explanation })
 }
 
 fn make(route: &Route, question: &Question<'_>) -> Option<Result<String, &'static str>> {

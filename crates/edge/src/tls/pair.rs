@@ -66,7 +66,7 @@ fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, EdgeError> {
     PrivateKeyDer::from_pem_file(file).map_err(|error| unreadable(file, &error, HINT_KEY))
 }
 
-fn unreadable(file: &Path, error: &pem::Error, hint: &'static str) -> EdgeError {
+pub(super) fn unreadable(file: &Path, error: &pem::Error, hint: &'static str) -> EdgeError {
     match error {
         pem::Error::Io(error) => {
             bad(file, format!("it cannot be read: {error}"), "check the path, and that prumo's user may read it")

@@ -4,10 +4,12 @@
 //! by the host of each request. Only where both say the same is the request the host's.
 
 use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use http::header::{HeaderName, HeaderValue};
-use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
 use rustls::{RootCertStore, ServerConfig};
@@ -46,7 +48,7 @@ impl Rule {
     }
 }
 
-/// A rule in use, with an eye on the files of its authorities: the last good ones are kept, whatever happens to them.
+/// A rule in use, with an eye on its files: the last good ones are kept, whatever happens to them.
 pub(crate) struct KeptRule {
     pub(crate) rule: Arc<Rule>,
     seen: Vec<Mark>,
@@ -54,7 +56,7 @@ pub(crate) struct KeptRule {
 
 impl KeptRule {
     pub(crate) fn open(settings: &ClientCertificates, certificates: &Arc<Certificates>) -> Result<KeptRule, EdgeError> {
-        let seen = pair::marks_of(settings.authorities.iter());
+        let seen = pair::marks_of(files_of(settings));
         Ok(KeptRule { rule: Arc::new(Rule::open(settings, certificates)?), seen })
     }
 
@@ -64,7 +66,7 @@ impl KeptRule {
 
     /// Takes what is in the files now if they have changed and it can serve. True when it was taken.
     pub(crate) fn look(&mut self, certificates: &Arc<Certificates>) -> bool {
-        let marks = pair::marks_of(self.settings().authorities.iter());
+        let marks = pair::marks_of(files_of(self.settings()));
         if marks == self.seen {
             return false;
         }
@@ -73,7 +75,7 @@ impl KeptRule {
         match Rule::open(self.settings(), certificates) {
             Ok(rule) => {
                 self.rule = Arc::new(rule);
-                tracing::info!(host, "authorities of client certificates replaced");
+                tracing::info!(host, "authorities of client certificates, or what they have revoked, replaced");
                 true
             }
             Err(error) => {
@@ -84,6 +86,25 @@ impl KeptRule {
     }
 }
 
+fn files_of(settings: &ClientCertificates) -> impl Iterator<Item = &PathBuf> {
+    settings.authorities.iter().chain(&settings.revoked)
+}
+
+fn read_revoked(file: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, EdgeError> {
+    const HINT: &str = "give the authority's list of revoked certificates as PEM (`openssl crl -inform DER -in LIST`)";
+    let lists = CertificateRevocationListDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let lists = lists.map_err(|error| pair::unreadable(file, &error, HINT))?;
+    if lists.is_empty() {
+        return Err(pair::bad(file, "there is no list of revoked certificates in it".to_owned(), HINT));
+    }
+    // One that cannot be read would be found out only by the first client.
+    for list in &lists {
+        let read = webpki::BorrowedCertRevocationList::from_der(list);
+        read.map_err(|error| pair::bad(file, format!("it cannot be read: {error}"), HINT))?;
+    }
+    Ok(lists)
+}
+
 pub(super) fn verifier(settings: &ClientCertificates) -> Result<Arc<dyn ClientCertVerifier>, EdgeError> {
     const HINT: &str = "give the certificates of the authorities that sign your clients' certificates, as PEM";
     let mut roots = RootCertStore::empty();
@@ -92,7 +113,12 @@ pub(super) fn verifier(settings: &ClientCertificates) -> Result<Arc<dyn ClientCe
             roots.add(authority).map_err(|error| pair::bad(file, error.to_string(), HINT))?;
         }
     }
-    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider()));
+    let mut revoked = Vec::new();
+    for file in &settings.revoked {
+        revoked.extend(read_revoked(file)?);
+    }
+    // With lists, an authority without one is unknown, and unknown is refused. Without lists nothing is looked up.
+    let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::new(provider())).with_crls(revoked);
     let builder = match settings.show {
         ShowCertificate::Required => builder,
         ShowCertificate::Optional => builder.allow_unauthenticated(),

@@ -14,6 +14,7 @@ pub(crate) fn no_certificate(host: &str) -> Arc<Rules> {
     let settings = ClientCertificates {
         host: Some(host.to_owned()),
         authorities: vec![folder.path().join(crate::authority::CERTIFICATE_FILE)],
+        revoked: Vec::new(),
         show: crate::settings::ShowCertificate::Required,
     };
     Arc::new(Rules::new(&[KeptRule::open(&settings, &Arc::default()).unwrap()]))

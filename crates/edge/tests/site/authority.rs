@@ -12,10 +12,14 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prumo_edge::CertificateFiles;
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, SignatureAlgorithm};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, DnType, IsCa, Issuer, KeyIdMethod, KeyPair,
+    RevokedCertParams, SerialNumber, SignatureAlgorithm,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, SignatureScheme, StreamOwned};
 
@@ -29,6 +33,7 @@ pub struct Signed {
     pub chain: Vec<CertificateDer<'static>>,
     pub key: KeyPair,
     pub pem: String,
+    pub serial: u64,
 }
 
 impl Authority {
@@ -53,9 +58,34 @@ impl Authority {
             params.distinguished_name.push(DnType::OrganizationName, "Shop");
             params.distinguished_name.push(DnType::CommonName, subject);
         }
+        static SERIAL: AtomicU64 = AtomicU64::new(1);
+        let serial = SERIAL.fetch_add(1, Ordering::Relaxed);
+        params.serial_number = Some(SerialNumber::from(serial));
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         let chain = vec![certificate.der().clone(), self.certificate.der().clone()];
-        Signed { chain, pem: certificate.pem() + &self.certificate.pem(), key }
+        Signed { chain, pem: certificate.pem() + &self.certificate.pem(), key, serial }
+    }
+
+    /// The list of what this authority has revoked, as a file that takes the place of an older one. Its time is over.
+    pub fn write_revoked(&self, file: &Path, revoked: &[&Signed]) {
+        let then = rcgen::date_time_ymd(2020, 1, 1);
+        let revoked_certs = revoked.iter().map(|signed| RevokedCertParams {
+            serial_number: SerialNumber::from(signed.serial),
+            revocation_time: then,
+            reason_code: None,
+            invalidity_date: None,
+        });
+        let list = CertificateRevocationListParams {
+            this_update: then,
+            next_update: rcgen::date_time_ymd(2020, 2, 1),
+            crl_number: SerialNumber::from(1_u64),
+            issuing_distribution_point: None,
+            revoked_certs: revoked_certs.collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let draft = file.with_extension("draft");
+        std::fs::write(&draft, list.signed_by(&self.issuer).unwrap().pem().unwrap()).unwrap();
+        std::fs::rename(draft, file).unwrap();
     }
 
     /// The authority's own certificate as a file.

@@ -121,7 +121,7 @@ pub(crate) enum Command {
     /// It sends nothing and needs no running prumo: it looks at the file. Each route that is for the same host and path is
     /// named with what kept it from taking the request, in the order in which routes go.
     #[command(
-        after_help = "Examples:\n  prumo route https://shop.dev/api/users\n  prumo route POST https://shop.dev/api -H 'x-beta: on'"
+        after_help = "Examples:\n  prumo route https://shop.dev/api/users\n  prumo route POST https://shop.dev/api -H 'x-beta: on'\n  prumo route https://shop.dev/admin --from 203.0.113.9"
     )]
     #[command(override_usage = "prumo route [OPTIONS] [METHOD] <URL>")]
     Route {
@@ -131,6 +131,9 @@ pub(crate) enum Command {
         /// A header, as for curl
         #[arg(long = "header", short = 'H', value_name = "NAME: VALUE")]
         headers: Vec<String>,
+        /// The address that the request comes from: says whether it is admitted
+        #[arg(long, value_name = "ADDRESS")]
+        from: Option<std::net::IpAddr>,
     },
     /// Close routes for a while, or open them again
     ///

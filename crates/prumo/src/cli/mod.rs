@@ -80,7 +80,7 @@ async fn asynchronous(common: Common, command: Command, printer: Printer, clock:
         }
         Command::Demo(options) => demo::run(&options, printer, console.clock).await,
         Command::Plan => file::plan(&console).await,
-        Command::Route { request, headers } => route::route(&console, &request, &headers).await,
+        Command::Route { request, headers, from } => route::route(&console, &request, &headers, from).await,
         Command::Status { service, short } => status::status(&console, service.as_deref(), short).await,
         Command::Edge { action: EdgeAction::Top { once } } => top::top(&console, once).await,
         Command::Health => status::health(&console).await,

@@ -1,9 +1,11 @@
 //! `prumo route`: which route takes a request, why, and what is done with it.
 
+use std::net::IpAddr;
+
 use prumo_api::ask::PlanReport;
 use prumo_api::{Refusal, RefusalKind};
 use prumo_config::{Action, Config, Port, RedirectHttps};
-use prumo_edge::{Findings, Verdict, Wanted};
+use prumo_edge::{Asker, Findings, Peer, Verdict, Wanted};
 use serde_json::json;
 
 use super::print::{Colour, columns};
@@ -13,7 +15,7 @@ use crate::plan::routes::treatment;
 use crate::wire;
 
 /// Asks the file, and says whether the running prumo would answer the same.
-pub(crate) async fn route(console: &Console, request: &[String], headers: &[String]) -> Outcome {
+pub(crate) async fn route(console: &Console, request: &[String], headers: &[String], from: Option<IpAddr>) -> Outcome {
     let file = TheFile::new(&console.common.file, console.common.env.as_deref());
     let config = file.read().map_err(crate::file::ReadError::into_refusal)?.config;
     let (method, url) = match request {
@@ -23,12 +25,18 @@ pub(crate) async fn route(console: &Console, request: &[String], headers: &[Stri
     };
     let headers = headers.iter().map(|header| read_header(header)).collect::<Result<Vec<_>, Refusal>>()?;
     let routes = wire::routes_for_the_edge(&config, file.folder());
-    let findings = prumo_edge::inquire(&routes, method, url, &headers).map_err(usage)?;
+    let trusted = wire::networks_for_the_edge(&config.edge.trusted_proxies);
+    let peer = from.map(|address| Peer { address, trusted: &trusted });
+    let findings = prumo_edge::inquire(&routes, method, url, &headers, peer).map_err(usage)?;
     let notes = notes(console, &config, url).await;
     let answer = Answer { method, config: &config, findings: &findings, notes: &notes };
     console.printer.document(&answer.document());
     answer.print(console);
-    Ok(if findings.explanation.chosen.is_some() { Exit::Done } else { Exit::NoSuchThing })
+    Ok(match (&findings.explanation.chosen, &findings.asker) {
+        (None, _) => Exit::NoSuchThing,
+        (Some(_), Some(Asker { is_admitted: false, .. })) => Exit::Refused,
+        (Some(_), _) => Exit::Done,
+    })
 }
 
 fn usage(message: String) -> Refusal {
@@ -84,6 +92,8 @@ impl Answer<'_> {
             "does": chosen.map(treatment),
             (self.made_word().replace(' ', "_")): findings.made.as_ref().and_then(|made| made.as_ref().ok()),
             "refused": findings.made.as_ref().and_then(|made| made.as_ref().err()),
+            "client": findings.asker.map(|asker| asker.client),
+            "admitted": findings.asker.map(|asker| asker.is_admitted),
             "looked_at": looks.collect::<Vec<_>>(),
             "notes": self.notes,
         })
@@ -101,6 +111,7 @@ impl Answer<'_> {
             Some(Err(why)) => vec![vec!["  refused".to_owned(), format!("400: {why}")]],
             None => Vec::new(),
         };
+        rows.extend(findings_about(self.findings.asker));
         let treatment = chosen.map(treatment).into_iter().flatten();
         rows.extend(treatment.map(|(name, value)| vec![format!("  {name}"), value]));
         columns(&rows).iter().for_each(|line| printer.answer(line));
@@ -135,6 +146,16 @@ impl Answer<'_> {
         let chosen = self.findings.explanation.chosen.map(|number| &self.config.routes[number].action);
         if matches!(chosen, Some(Action::Redirect(_))) { "sent to" } else { "asked for" }
     }
+}
+
+/// Whether the address is admitted, in a line.
+fn findings_about(asker: Option<Asker>) -> Option<Vec<String>> {
+    let Asker { client, is_admitted } = asker?;
+    let client = client.map_or_else(|| "a proxy that names no client".to_owned(), |client| client.to_string());
+    Some(match is_admitted {
+        true => vec!["  admitted".to_owned(), client],
+        false => vec!["  refused".to_owned(), format!("403: {client} is not admitted")],
+    })
 }
 
 /// Why a route takes a request or does not.

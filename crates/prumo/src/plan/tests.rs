@@ -40,6 +40,8 @@ fn differences_are_named() {
     check(&format!("{BASE}[service.web]\nrun = \"web\"\n"), BASE, &["- service web: its replicas drain and stop"]);
     let edge = "~ edge: http: auto → number(9090); takes effect when prumo itself starts again";
     check(BASE, &format!("{BASE}[edge]\nhttp = 9090\n"), &[edge]);
+    let hsts = "~ edge: hsts: 365d → off; answers of no route follow when prumo itself starts again";
+    check(BASE, &format!("{BASE}[edge]\nhsts = \"off\"\n"), &[hsts]);
 }
 
 /// Goal: what a person did to the running site shows too: the plan is against what runs, not against the last file.

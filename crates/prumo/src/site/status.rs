@@ -17,6 +17,7 @@ impl Site {
         services.extend(self.missing(&services));
         services.extend(self.outside());
         services.sort_by(|one, other| one.service.cmp(&other.service));
+        self.note_ejections(&mut services);
         services.retain(|status| service.is_none_or(|name| name == status.service));
         let bound = self.parts.edge.addresses();
         Ok(SiteStatus {
@@ -30,6 +31,17 @@ impl Site {
             certificates: self.certificates(),
             notes: self.notes(),
         })
+    }
+
+    /// A replica may be healthy in the eyes of its probe and fail the requests of people.
+    fn note_ejections(&self, services: &mut [ServiceStatus]) {
+        let (ejected, cores) = (self.parts.edge.ejected(), self.parts.edge.rounds().len());
+        for service in services {
+            let known = service.replicas.iter().map(|replica| &replica.replica);
+            let failing = known.filter_map(|replica| Some((replica, ejected.get(replica)?)));
+            let notes: Vec<String> = failing.map(|(replica, by)| ejection_in_words(replica, *by, cores)).collect();
+            service.notes.extend(notes);
+        }
     }
 
     /// Services of the file that run knows nothing of: they failed before a release was made.
@@ -81,6 +93,11 @@ impl Site {
         let of_file = self.file_note.read().expect("no holder of this lock panics").clone();
         of_file.into_iter().chain(self.standing().note()).chain(self.certificate_notes()).collect()
     }
+}
+
+fn ejection_in_words(replica: &str, by: usize, cores: usize) -> String {
+    let whole = if by < cores { format!(" ({by} of {cores} cores)") } else { String::new() };
+    format!("{replica} keeps failing requests and gets none for now{whole}: `prumo explain service.traffic`")
 }
 
 fn service_status(status: prumo_run::ServiceStatus) -> ServiceStatus {

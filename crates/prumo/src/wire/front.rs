@@ -46,6 +46,11 @@ pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> Re
     })
 }
 
+/// Networks as the edge has them.
+pub(crate) fn networks(networks: &[config::Cidr]) -> Vec<edge::Network> {
+    networks.iter().map(network).collect()
+}
+
 fn unix_socket(socket: &config::Socket, base: &Path) -> Result<edge::UnixSocket, Refusal> {
     let numbers = prumo_run::driver::user_numbers(socket.user.as_deref(), socket.group.as_deref());
     let (owner, group) = numbers.map_err(|why| {
@@ -78,6 +83,7 @@ pub(crate) fn client_certificates(config: &config::Config, base: &Path) -> Vec<e
     let rule = |rule: &config::ClientCertificate| edge::ClientCertificates {
         host: rule.host.clone(),
         authorities: rule.authority.iter().map(|file| base.join(file)).collect(),
+        revoked: rule.revoked.iter().map(|file| base.join(file)).collect(),
         show: match rule.mode {
             config::ShowCertificate::Required => edge::ShowCertificate::Required,
             config::ShowCertificate::Optional => edge::ShowCertificate::Optional,

@@ -13,7 +13,12 @@ fn make(hosts: &[(Option<&str>, ShowCertificate)]) -> Made {
     Authority::open(folder.path(), Clock::system()).unwrap();
     let authorities = vec![folder.path().join(CERTIFICATE_FILE)];
     let open = |&(host, show): &(Option<&str>, ShowCertificate)| {
-        let settings = ClientCertificates { host: host.map(str::to_owned), authorities: authorities.clone(), show };
+        let settings = ClientCertificates {
+            host: host.map(str::to_owned),
+            authorities: authorities.clone(),
+            revoked: Vec::new(),
+            show,
+        };
         KeptRule::open(&settings, &Arc::default()).unwrap()
     };
     Made { rules: hosts.iter().map(open).collect(), _folder: folder }
