@@ -261,7 +261,7 @@ const CASES: u32 = 100;
 
 /// How often a conversation is held again before its difference counts: one that comes from the moment at which something
 /// closes does not come every time.
-const TRIES: usize = 3;
+const TRIES: usize = 8;
 
 fn compare(fast: &Bench, general: &Bench, pieces: &[&[u8]]) -> Result<(), TestCaseError> {
     let mut compared = compare_once(fast, general, pieces);
