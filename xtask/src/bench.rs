@@ -10,7 +10,7 @@ mod edge;
 mod idle;
 mod lives;
 mod peer;
-mod process;
+pub(crate) mod process;
 mod proxy;
 mod report;
 pub(crate) mod site;

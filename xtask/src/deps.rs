@@ -20,6 +20,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("iproute2", "tests ask who holds a port"),
     ("systemd", "systemd-socket-activate and systemd-analyze in tests, and systemd itself in `judge systemd`"),
     ("testssl.sh", "a judge of `judge tls`"),
+    ("slowhttptest", "the judge of `judge slow`"),
     ("prometheus", "promtool judges what /metrics prints"),
     ("wrk", "the load of `bench proxy`"),
     ("nginx", "a peer in `bench proxy`, and the upstream of all of them"),

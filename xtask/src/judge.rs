@@ -1,7 +1,11 @@
 //! Outside judges that take too long, or need too much, to be tests.
 
+mod differential;
+mod slow;
 mod systemd;
 mod tls;
+
+use std::time::Duration;
 
 use crate::deps;
 use crate::failure::Failure;
@@ -13,6 +17,14 @@ pub(crate) enum Judge {
     /// systemd itself, in namespaces of its own, runs the unit of `docs/guides/systemd.md`: kills, upgrades, restarts. As
     /// root; half a minute.
     Systemd,
+    /// slowhttptest in its four modes with thousands of connections, while an honest client asks on. About three minutes.
+    Slow,
+    /// The same nearly right requests through prumo, nginx and HAProxy, other ones in each round.
+    Differential {
+        /// How long to go on.
+        #[arg(long, default_value_t = 300)]
+        seconds: u64,
+    },
 }
 
 pub(crate) fn run(judge: &Judge) -> Result<(), Failure> {
@@ -20,5 +32,7 @@ pub(crate) fn run(judge: &Judge) -> Result<(), Failure> {
     match judge {
         Judge::Tls => tls::run(),
         Judge::Systemd => systemd::run(),
+        Judge::Slow => slow::run(),
+        Judge::Differential { seconds } => differential::run(Duration::from_secs(*seconds)),
     }
 }

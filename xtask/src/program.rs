@@ -144,6 +144,13 @@ impl Running {
     }
 
     /// Wait for it to leave by itself.
+    /// Whether it has left by itself.
+    pub(crate) fn has_ended(&mut self) -> Result<bool, Failure> {
+        let left = self.child.try_wait();
+        left.map(|status| status.is_some())
+            .map_err(|error| Failure::new(format!("lost `{}` while it ran: {error}", self.name)))
+    }
+
     pub(crate) fn wait(&mut self) -> Result<ExitStatus, Failure> {
         self.child.wait().map_err(|error| Failure::new(format!("lost `{}` while it ran: {error}", self.name)))
     }

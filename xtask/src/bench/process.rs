@@ -22,7 +22,7 @@ pub(super) fn cpu_time_of_family(pid: u32) -> Result<Duration, Failure> {
 }
 
 /// Resident memory in bytes.
-pub(super) fn resident(pid: u32) -> Result<u64, Failure> {
+pub(crate) fn resident(pid: u32) -> Result<u64, Failure> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| gone(pid, &error))?;
     let kib =
         text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
