@@ -19,6 +19,7 @@ use crate::settings::{AccessLog, LineFormat, Share};
 mod date;
 
 use date::Date;
+pub(crate) use date::MONTHS;
 
 /// Waking the writer costs more than writing: with this size it is woken for some 200 lines.
 const BATCH_BYTES: usize = 64 * 1024;

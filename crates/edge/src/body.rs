@@ -348,7 +348,10 @@ impl Upload {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
         let Poll::Ready(polled) = incoming.poll_frame(cx) else {
-            meter.pace.deadline.awaits_body();
+            // Once the answer has begun, the two may have agreed to talk at their leisure.
+            if meter.pace.phase() == Phase::Upload {
+                meter.pace.deadline.awaits_body();
+            }
             return Poll::Pending;
         };
         let frame = match polled {

@@ -12,7 +12,6 @@ mod site;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::{Duration, Instant};
 
 use authority::{Authority, ask, shake_hands};
 use prumo_edge::{CertificateFiles, Port, RedirectHttps, Settings};
@@ -29,14 +28,6 @@ fn with_files(files: &[CertificateFiles]) -> impl FnOnce(&mut Settings) {
 
 fn hsts(route: &mut prumo_edge::Route) {
     route.answer_headers.hsts = Some("max-age=31536000".into());
-}
-
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < Duration::from_secs(60), "not within a minute: {what}");
-        std::thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// The first certificate that the edge shows for `name`.
@@ -154,12 +145,12 @@ fn renewal_fails_no_handshake() {
         assert!(is_fresh(&site));
         // Half of a renewal: the certificate is there, its key is not.
         std::fs::write(&files.certificate, &second.pem).unwrap();
-        until("the half pair is noticed", || is_stale(&site));
+        eventually("the half pair is noticed", || is_stale(&site));
         assert_eq!(shown(&site, &config, "a.test"), first.chain[0].to_vec(), "the last good one serves");
         second.write_over(&files);
-        until("the new pair serves", || shown(&site, &config, "a.test") == second.chain[0].to_vec());
-        until("all is well again", || is_fresh(&site));
-        until("there was some hammering", || shaken.load(Ordering::Relaxed) > 100);
+        eventually("the new pair serves", || shown(&site, &config, "a.test") == second.chain[0].to_vec());
+        eventually("all is well again", || is_fresh(&site));
+        eventually("there was some hammering", || shaken.load(Ordering::Relaxed) > 100);
         is_over.store(true, Ordering::Relaxed);
         for hammer in hammers {
             assert_eq!(hammer.join().unwrap(), Vec::<String>::new());

@@ -191,3 +191,39 @@ fn a_dripping_upload_is_refused() {
         }
     }
 }
+
+/// Goal: who keeps its side of a conversation open, and says nothing for a while, is not taken for a slow upload.
+#[test]
+fn an_open_conversation_goes_on() {
+    let (clock, simulation) = Clock::simulated(1, Timestamp::from_millis(0));
+    let app = H2App::start(|request, mut respond| {
+        Box::pin(async move {
+            let mut said = request.into_body();
+            let mut answer = respond.send_response(ok(), false).unwrap();
+            for is_last in [false, true] {
+                let message = next(&mut said).await;
+                send(&mut answer, message, is_last).await;
+            }
+        })
+    });
+    let site = Site::start_at(clock, |settings| settings.body_timeout = Duration::from_secs(3600), |_| {});
+    site.serve(&[app.upstream("one")]);
+    converse(async {
+        let mut client = connect(site.http()).await.ready().await.unwrap();
+        let (answer, mut ours) = client.send_request(post("/talk"), false).unwrap();
+        send(&mut ours, Bytes::from("one"), false).await;
+        let mut theirs = answer.await.unwrap().into_body();
+        assert_eq!(next(&mut theirs).await, "one");
+        for _ in 0..200 {
+            simulation.advance(Duration::from_millis(500));
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        send(&mut ours, Bytes::from("two"), true).await;
+        assert_eq!(next(&mut theirs).await, "two");
+    });
+    let stopping = site.begin_stop(Duration::from_secs(60));
+    while !stopping.is_finished() {
+        simulation.advance(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}

@@ -4,6 +4,9 @@ use prumo_clock::Timestamp;
 
 use crate::settings::LineFormat;
 
+pub(crate) const MONTHS: [&str; 12] =
+    ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+
 pub(super) struct Date {
     format: LineFormat,
     second: Option<i64>,
@@ -38,7 +41,6 @@ impl Date {
 }
 
 fn combined(second: Timestamp) -> String {
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     // `2026-11-21T03:02:29…`, whose fields stand where they always do.
     let text = second.rfc3339();
     let month = text[5..7].parse().ok().and_then(|month: usize| MONTHS.get(month - 1)).unwrap_or(&"Jan");

@@ -4,6 +4,8 @@ use std::cell::{Cell, RefCell};
 
 use prumo_clock::{Civil, Timestamp};
 
+use crate::access_log::MONTHS;
+
 /// Spare buffers kept by a core for requests in flight.
 const BUFFERS_MAX: usize = 256;
 
@@ -69,7 +71,6 @@ impl Desk {
 
 fn write_date(second: i64) -> [u8; 29] {
     const DAYS: [&str; 7] = ["Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"];
-    const MONTHS: [&str; 12] = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let Civil { year, month, day, hour, minute, second, weekday, .. } =
         Timestamp::from_millis(second.saturating_mul(1000)).civil();
     let (weekday, month) = (DAYS[usize::from(weekday)], MONTHS[usize::from(month) - 1]);
