@@ -336,10 +336,12 @@ impl Core {
         Some(OpenConnection { core: Rc::clone(self), cells: None })
     }
 
-    /// Whether a connection between two requests stays open although the core stops: a client that is just sending its
+    /// Whether a connection stays open for one more request although the core stops: a client that is just sending its
     /// next one would find it closed.
     pub(crate) fn awaits_next(&self, client: &Client) -> bool {
-        self.shared.keeps_idle.load(Ordering::Relaxed) && matches!(client.pace.phase(), Phase::Waiting | Phase::Head)
+        // An answer whose head is gone did not say that it is the last.
+        let is_between = matches!(client.pace.phase(), Phase::Waiting | Phase::Head | Phase::Download);
+        is_between && self.shared.keeps_idle.load(Ordering::Relaxed)
     }
 
     fn open_connections(&self) -> u64 {

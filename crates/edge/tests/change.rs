@@ -134,6 +134,41 @@ fn an_idle_connection_gets_one_more_answer() {
     }
 }
 
+/// Goal: told to keep idle connections, a stopping edge does not close behind an answer that was under way, which had
+/// not said that it is the last: its client gets one more.
+#[test]
+fn an_answer_under_way_is_not_the_last() {
+    for fast_path in [true, false] {
+        let site = Site::start_with(|settings| (settings.cores, settings.fast_path) = (Some(1), fast_path), |_| {});
+        let gate = Gate::closed();
+        let behind = Arc::clone(&gate);
+        let app = App::start(move |ask, stream| {
+            if ask.path() == "/next" {
+                reply_with(stream, b"next");
+                return true;
+            }
+            let _ = std::io::Write::write_all(stream, b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\nhalf");
+            behind.wait();
+            let _ = std::io::Write::write_all(stream, b"rest");
+            true
+        });
+        site.serve(&[app.upstream("one")]);
+        let mut wire = site.connect();
+        wire.send(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        wire.read_until("half");
+        site.edge.keep_idle(true);
+        let stopping = site.begin_stop(Duration::from_secs(60));
+        eventually("the edge has stopped accepting", || site.edge.sockets().unwrap().is_empty());
+        gate.open();
+        wire.read_until("rest");
+        wire.send(b"GET /next HTTP/1.1\r\nHost: a\r\n\r\n");
+        let answer = wire.answer();
+        assert_eq!((answer.text().as_str(), answer.header("connection")), ("next", Some("close")), "{fast_path}");
+        assert!(wire.is_closed());
+        assert!(stopping.join().unwrap().is_clean());
+    }
+}
+
 /// Goal: who has connected and said nothing does not hold up a stop, neither in clear text nor before the handshake.
 #[test]
 fn silent_clients_do_not_hold_up_a_stop() {
