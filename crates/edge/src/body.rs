@@ -218,6 +218,9 @@ impl Drop for Passage {
         } else if !self.record.is_cut() {
             self.record.cut(if self.pace.is_expired() { self.pace.why_cut() } else { BodyCut::Client });
         }
+        if self.record.meter().is_some_and(|meter| !meter.has_ended.get()) {
+            self.pace.leave_unread();
+        }
         self.pace.enter(Phase::Waiting);
     }
 }

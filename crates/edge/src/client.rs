@@ -221,6 +221,8 @@ pub(crate) struct Pace {
     ends: OnceCell<Option<Ends>>,
     /// The client takes too little.
     is_condemned: Cell<bool>,
+    /// The request's body was not read to its end, and its connection carries no other.
+    has_unread: Cell<bool>,
 }
 
 impl Pace {
@@ -238,6 +240,7 @@ impl Pace {
             pieces: Cell::new(0),
             ends: OnceCell::new(),
             is_condemned: Cell::new(false),
+            has_unread: Cell::new(false),
         };
         // A new connection is not given the long patience of one that has already sent a request.
         pace.deadline.arm(settings.header_timeout);
@@ -260,7 +263,10 @@ impl Pace {
             Phase::Waiting => self.deadline.arm(self.idle_timeout),
             Phase::Head => self.deadline.arm(self.header_timeout),
             Phase::Upload | Phase::Download => self.deadline.arm(self.body_timeout),
-            Phase::Upstream | Phase::Shared => self.deadline.disarm(),
+            Phase::Upstream | Phase::Shared => {
+                self.has_unread.set(false);
+                self.deadline.disarm();
+            }
         }
     }
 
@@ -268,6 +274,15 @@ impl Pace {
     pub(crate) fn await_answer(&self, timeout: Duration) {
         self.phase.set(Phase::Upstream);
         self.deadline.arm(timeout);
+    }
+
+    /// The client may still be sending a body that nobody reads.
+    pub(crate) fn leave_unread(&self) {
+        self.has_unread.set(true);
+    }
+
+    pub(crate) fn has_unread(&self) -> bool {
+        self.has_unread.get()
     }
 
     /// An answer has begun. `idle` is how long the upstream may be silent when it has promised no length; who has promised

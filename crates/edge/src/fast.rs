@@ -36,6 +36,7 @@ use crate::client::{Client, Phase};
 use crate::core::Core;
 use crate::framing::chunks;
 use crate::host;
+use crate::linger::linger;
 use crate::record::{Head, Record};
 use crate::route::Question;
 use crate::secure::Way;
@@ -77,7 +78,7 @@ pub(crate) async fn serve(
     if connection.serve().await {
         return Some((connection.stream, Bytes::from(connection.read)));
     }
-    connection.close();
+    connection.close().await;
     None
 }
 
@@ -262,6 +263,9 @@ impl Connection {
         let after = std::future::poll_fn(|cx| self.poll_exchange(cx, &mut link, &mut exchange)).await;
         match after {
             After::Next | After::Close => {
+                if !exchange.up.has_ended() {
+                    self.client.pace.leave_unread();
+                }
                 self.core.desk.return_buffer(exchange.conclude(link));
                 self.client.pace.enter(Phase::Waiting);
             }
@@ -312,9 +316,12 @@ impl Connection {
     }
 
     /// For TLS this says goodbye; a peer that does not read it is not waited for.
-    fn close(mut self) {
+    async fn close(mut self) {
         let mut context = Context::from_waker(std::task::Waker::noop());
         let _ = Pin::new(&mut self.stream).poll_shutdown(&mut context);
+        if self.client.pace.has_unread() {
+            linger(&self.core, &self.client, &mut self.stream).await;
+        }
         self.core.desk.return_buffer(std::mem::take(&mut self.read));
     }
 }

@@ -109,6 +109,9 @@ pub(crate) async fn answer(
             // The rest of a body must never be taken for the next head.
             let is_unread = record.meter().map_or(has_body, |meter| !meter.has_ended.get());
             let close = is_h1 && (is_unread || refusal.closes());
+            if is_unread {
+                pace.leave_unread();
+            }
             let asker = Asker { accept: accept.as_ref(), id: Some(&id), is_head, tls: terms.tls_only, close };
             let mut response = refuse(refusal, &asker, &core, record.its_route());
             if let Some(location) = terms.location {

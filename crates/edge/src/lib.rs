@@ -48,6 +48,7 @@ mod held;
 mod host;
 mod http2;
 mod json;
+mod linger;
 mod link;
 mod metrics;
 mod outside;

@@ -22,6 +22,7 @@ use crate::deadline::SWEEP_EVERY;
 use crate::fast;
 use crate::forward;
 use crate::http2;
+use crate::linger::linger;
 use crate::respond::{Reason, Refusal};
 use crate::settings::Settings;
 use crate::stream::{ClientStream, Io};
@@ -174,6 +175,9 @@ async fn serve_h1(core: Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) {
         None => {
             // For TLS this says goodbye; a peer that does not read it is not waited for.
             let _ = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut stream).poll_shutdown(cx))).await;
+            if client.pace.has_unread() {
+                linger(&core, &client, &mut stream).await;
+            }
         }
     }
 }

@@ -38,6 +38,18 @@ impl ClientStream {
     }
 }
 
+impl ClientStream {
+    /// Reads what comes, for nobody. Of TLS not even the encryption is looked at.
+    pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>, scratch: &Scratch) -> Poll<io::Result<usize>> {
+        let count = |_: &mut Context<'_>, bytes: &[u8]| bytes.len();
+        match self {
+            ClientStream::Plain(stream) => scratch.poll_read(stream, cx, Scratch::BYTES, count),
+            ClientStream::Tls(stream) => scratch.poll_read(stream.get_mut().0, cx, Scratch::BYTES, count),
+            ClientStream::Unix(stream) => scratch.poll_read(stream, cx, Scratch::BYTES, count),
+        }
+    }
+}
+
 /// An upstream's socket.
 pub(crate) enum UpstreamStream {
     Tcp(TcpStream),

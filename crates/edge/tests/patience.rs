@@ -12,12 +12,13 @@ mod site;
 mod streams;
 
 use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use prumo_clock::{Clock, Timestamp};
-use prumo_edge::{AccessLog, LineFormat, Settings, Share};
+use prumo_edge::{AccessLog, Address, LineFormat, Settings, Share, Upstream};
 use site::{App, Site, Wire, eventually, forward};
 use streams::{H2App, connect, converse, next, ok, post, send};
 
@@ -226,4 +227,43 @@ fn an_open_conversation_goes_on() {
         simulation.advance(Duration::from_millis(50));
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Goal: a client that sends all of its upload before it reads gets its answer, also when nobody wanted the rest: what is too
+/// large is refused while it streams, and an app may answer early. No reset takes the answer away (OBJ-05).
+#[test]
+fn an_early_answer_is_read() {
+    const PIECES: usize = 256;
+    for fast in PATHS {
+        for (body_max, status) in [(1 << 20, 413), (1 << 30, 403)] {
+            let address = app_that_refuses(status == 403);
+            let set = |route: &mut prumo_edge::Route| route.body_max = body_max;
+            let site = Site::start_with(|settings| settings.fast_path = fast, set);
+            site.serve(&[Upstream::new("one", Address::Tcp(address))]);
+            let mut wire = site.connect();
+            wire.send(b"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n");
+            let piece = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
+            (0..PIECES).for_each(|_| wire.send(&piece));
+            wire.send(b"0\r\n\r\n");
+            assert_eq!(wire.answer().status, status, "fast: {fast}");
+            drop(wire);
+            site.assert_nothing_in_flight("one");
+        }
+    }
+}
+
+/// An app that reads a request to its end, and before that may have answered 403.
+fn app_that_refuses(answers: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        let Ok((mut stream, _)) = listener.accept() else { return };
+        let mut buffer = vec![0; 0x10000];
+        let _ = stream.read(&mut buffer);
+        if answers {
+            let _ = stream.write_all(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+        }
+        while stream.read(&mut buffer).is_ok_and(|count| count > 0) {}
+    });
+    address
 }

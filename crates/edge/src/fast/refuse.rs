@@ -33,6 +33,9 @@ impl Connection {
         self.unsent.push(&respond::write_h1(response, &date));
         self.client.pace.enter(Phase::Download);
         let is_sent = std::future::poll_fn(|cx| self.poll_send(cx)).await;
+        if !exchange.up.has_ended() {
+            self.client.pace.leave_unread();
+        }
         drop(exchange);
         self.client.pace.enter(Phase::Waiting);
         if is_sent && !is_last { After::Next } else { After::Close }

@@ -52,6 +52,7 @@ pub(super) fn finish(answer: Result<Response<Body>, Refusal>, mut record: Record
             record.send(response.body().size_hint().lower());
             pace.enter(Phase::Waiting);
             if close {
+                pace.leave_unread();
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             Ok(response)
