@@ -107,6 +107,8 @@ enum State {
 
 impl Direction {
     fn new(pending: Bytes) -> Direction {
+        // Empty, they may still be a part of the buffer that heads were read into.
+        let pending = if pending.is_empty() { Bytes::new() } else { pending };
         Direction {
             pending,
             carried: 0,
@@ -199,6 +201,9 @@ impl Direction {
             self.is_flushed = false;
             let written = ready!(Pin::new(&mut *to).poll_write(cx, &self.pending))?;
             self.pending.advance(check_written(written)?);
+            if self.pending.is_empty() {
+                self.pending = Bytes::new();
+            }
         }
         Poll::Ready(Ok(()))
     }
