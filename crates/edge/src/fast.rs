@@ -1,4 +1,4 @@
-//! Plain HTTP/1.1 requests to HTTP/1.1 upstreams, without anything in between.
+//! Plain HTTP/1.1 requests to HTTP/1.1 upstreams, and for files, without anything in between.
 //!
 //! Most requests of most sites ask for nothing special. These go a way of their own: the head is read into spans and
 //! written anew in one pass, bodies pass through the core's scratch buffer, and nothing is allocated that a request does
@@ -13,6 +13,7 @@
 mod answer;
 mod desk;
 mod exchange;
+mod file;
 mod fuzz;
 mod link;
 mod pending;
@@ -29,6 +30,7 @@ use http::{HeaderMap, Method, Version};
 use tokio::io::AsyncWrite as _;
 
 use self::exchange::{After, Books, Exchange};
+use self::file::FileAsk;
 use self::pending::Pending;
 use self::request::{Plain, Reading};
 use crate::admit;
@@ -86,6 +88,7 @@ pub(crate) async fn serve(
 #[expect(clippy::large_enum_variant, reason = "it lives for a moment; a box would cost every request an allocation")]
 enum Next {
     Ask(Ask),
+    File(Box<FileAsk>),
     General,
     Close,
 }
@@ -102,12 +105,14 @@ impl Connection {
     /// True when the general path is to go on.
     async fn serve(&mut self) -> bool {
         loop {
-            let ask = match std::future::poll_fn(|cx| self.poll_next(cx)).await {
-                Next::Ask(ask) => ask,
+            let after = match std::future::poll_fn(|cx| self.poll_next(cx)).await {
+                Next::Ask(ask) => self.answer(ask).await,
+                // Boxed: a connection that asks for no file has no use for its state.
+                Next::File(ask) => Box::pin(self.answer_file(*ask)).await,
                 Next::General => return true,
                 Next::Close => return false,
             };
-            match self.answer(ask).await {
+            match after {
                 After::Next => self.forget_taken(),
                 After::Again => return true,
                 After::Close | After::Refuse(_) => return false,
@@ -188,8 +193,8 @@ impl Connection {
             }
             Reading::Partial | Reading::Other => Some(Next::General),
             Reading::Plain(plain) => {
-                let next = self.seat(&plain, &mut page).map_or(Next::General, Next::Ask);
-                if matches!(next, Next::Ask(_)) {
+                let next = self.seat(&plain, &mut page).unwrap_or(Next::General);
+                if matches!(next, Next::Ask(_) | Next::File(_)) {
                     self.taken = plain.bytes;
                 }
                 Some(next)
@@ -199,7 +204,7 @@ impl Connection {
 
     /// Routes, admits, and takes a seat; `None` when any of these is not plain. The upstream's head is completed in
     /// `page`.
-    fn seat(&self, plain: &Plain<'_>, page: &mut Vec<u8>) -> Option<Ask> {
+    fn seat(&self, plain: &Plain<'_>, page: &mut Vec<u8>) -> Option<Next> {
         let (core, client) = (&self.core, &self.client);
         if plain.bytes > core.settings().headers_max {
             return None;
@@ -223,7 +228,9 @@ impl Connection {
         if matches!(plain.body, request::Framing::Length(length) if length > route.route.body_max) {
             return None;
         }
-        let Action::Forward(forward) = &route.route.action else { return None };
+        let Action::Forward(forward) = &route.route.action else {
+            return self.ask_file(plain, route, tls_only).map(|ask| Next::File(Box::new(ask)));
+        };
         let now = core.clock.now();
         let seat = route.service.look_for_seat(&Wish::plain(&forward.balance), now, &[]).ok()?;
         core.view.count_turn(number);
@@ -242,7 +249,7 @@ impl Connection {
         let mut head = core.desk.borrow_buffer();
         head.extend_from_slice(page);
         let exchange = Exchange::new(plain, Books { record, seat, route, id, asked, tls_only }, head);
-        Some(Ask { exchange, link, expects: plain.expects })
+        Some(Next::Ask(Ask { exchange, link, expects: plain.expects }))
     }
 
     /// Carries one request and its answer.
@@ -354,7 +361,11 @@ pub(crate) fn knows(route: &Route) -> bool {
         maintenance,
         answer_headers: _,
     } = route;
-    let Action::Forward(forward) = action else { return false };
+    let forward = match action {
+        Action::Forward(forward) => forward,
+        Action::Files(_) => return maintenance.is_none(),
+        Action::Redirect(_) | Action::Answer(_) => return false,
+    };
     let Forward { to: _, rewrite, balance, retry: _, hedge, mirror, timeout: _, idle_timeout: _ } = forward;
     let is_free = match balance {
         Balance::Auto | Balance::RoundRobin | Balance::LeastConnections | Balance::PeakEwma => true,

@@ -97,7 +97,7 @@ pub(crate) struct Ask<'a> {
     pace: &'a Rc<Pace>,
 }
 
-type Answered = Result<Response<Body>, (Refusal, Record)>;
+pub(crate) type Answered = Result<Response<Body>, (Refusal, Record)>;
 
 impl<'a> Ask<'a> {
     /// A request that `route` has taken; `None` unless it answers with files.

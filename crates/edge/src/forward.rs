@@ -124,7 +124,12 @@ pub(crate) async fn answer(
 }
 
 /// A refusal, with the route's own page where it has one for this.
-fn refuse(refusal: Refusal, asker: &Asker<'_>, core: &Core, route: Option<&Rc<RouteView>>) -> Response<Body> {
+pub(crate) fn refuse(
+    refusal: Refusal,
+    asker: &Asker<'_>,
+    core: &Core,
+    route: Option<&Rc<RouteView>>,
+) -> Response<Body> {
     let answer = route.map_or(&core.answer, |route| &route.answer);
     let maintenance = route.and_then(|route| route.route.maintenance.as_ref());
     match maintenance.and_then(|maintenance| maintenance.page.as_deref()) {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderValue};
+use http::response::Parts;
 use http::{Response, StatusCode};
 
 use crate::body::Body;
@@ -244,6 +245,15 @@ pub(crate) fn refuse_unread(refusal: Refusal, answer: &AnswerHeaders, date: &[u8
 /// An answer of ours as it goes over the wire where hyper does not write it.
 pub(crate) fn write_h1(response: Response<Body>, date: &[u8]) -> Vec<u8> {
     let (head, body) = response.into_parts();
+    let mut bytes = write_h1_head(&head, date);
+    if let Body::Full(Some(page)) = body {
+        bytes.extend_from_slice(&page);
+    }
+    bytes
+}
+
+/// Its head, with the empty line.
+pub(crate) fn write_h1_head(head: &Parts, date: &[u8]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(2048);
     let reason = head.status.canonical_reason().unwrap_or_default();
     for part in ["HTTP/1.1 ", head.status.as_str(), " ", reason, "\r\n"] {
@@ -257,9 +267,6 @@ pub(crate) fn write_h1(response: Response<Body>, date: &[u8]) -> Vec<u8> {
         bytes.extend_from_slice(b"\r\n");
     }
     bytes.extend_from_slice(b"\r\n");
-    if let Body::Full(Some(page)) = body {
-        bytes.extend_from_slice(&page);
-    }
     bytes
 }
 

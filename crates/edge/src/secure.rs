@@ -56,6 +56,11 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
+    /// Of a request that was let in without a certificate.
+    pub(crate) fn plain(tls_only: bool) -> Terms {
+        Terms { tls_only, ..Terms::default() }
+    }
+
     /// Tells the app whose certificate was verified; what the client says about that itself has been removed.
     pub(crate) fn tell(&self, headers: &mut HeaderMap) {
         if let Some(shown) = &self.shown {

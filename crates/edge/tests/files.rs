@@ -482,6 +482,63 @@ fn cuts_stalled_clients() {
     assert!(body < 256 << 20, "{body} bytes came");
 }
 
+/// Goal: a large file arrives byte for byte, whole and in parts, one after the other on a connection, whichever of the
+/// two paths serves it and whether or not it is in memory.
+#[test]
+fn sends_large_files_as_they_are() {
+    // No two stretches of it are alike, and its end is no round number.
+    let text: Vec<u8> = (0_u32..700_001).flat_map(|number| number.wrapping_mul(0x9e37_79b9).to_le_bytes()).collect();
+    let (length, parts) = (text.len(), [(0, 300_000), (65_535, 1_500_000), (2_700_000, text.len() - 1)]);
+    for fast_path in [true, false] {
+        let shop = Shop::with(|settings| settings.fast_path = fast_path, |_| {});
+        shop.write("large.bin", &text);
+        let mut wire = shop.site.connect();
+        for _ in 0..2 {
+            wire.send(request("GET", "/large.bin", &[]).as_bytes());
+            let answer = wire.answer();
+            assert_eq!((answer.status, answer.body.len()), (200, length), "fast path: {fast_path}");
+            assert!(answer.body == text, "fast path: {fast_path}");
+            for (first, last) in parts {
+                wire.send(request("GET", "/large.bin", &[&format!("Range: bytes={first}-{last}")]).as_bytes());
+                let answer = wire.answer();
+                assert_eq!(answer.status, 206, "fast path: {fast_path}");
+                assert!(answer.body == text[first..=last], "fast path: {fast_path}, {first} to {last}");
+            }
+        }
+        drop(wire);
+        let sent = 2 * parts.iter().fold(length, |sum, (first, last)| sum + last + 1 - first);
+        let logged = || -> usize {
+            let lines = shop.log();
+            let lines = lines.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+            lines.filter_map(|line| line["bytes_out"].as_u64()).sum::<u64>() as usize
+        };
+        eventually("the log tells of every byte", || logged() == sent);
+        assert!(!shop.log().contains("\"cut\""), "{}", shop.log());
+    }
+}
+
+/// Goal: over a file route, too, a client that sends several requests at once gets its answers in their order, errors
+/// among them, and the connection goes on as long as it may.
+#[test]
+fn answers_pipelined_requests() {
+    let shop = Shop::open();
+    let mut wire = shop.site.connect();
+    let all = [
+        request("GET", "/digits.txt", &[]),
+        request("GET", "/none", &["Accept: text/html"]),
+        request("GET", "/digits.txt", &["Range: bytes=90-"]),
+        request("GET", "/docs", &[]),
+        request("GET", "/app.js", &["Connection: close"]),
+    ];
+    wire.send(all.concat().as_bytes());
+    for (status, text) in [(200, "0123456789"), (404, "<!doctype html>"), (416, ""), (301, ""), (200, "alert(1)")] {
+        let answer = wire.answer();
+        assert_eq!(answer.status, status);
+        assert!(answer.text().to_ascii_lowercase().starts_with(text), "{}", answer.text());
+    }
+    assert!(wire.is_closed(), "the last one was asked for as the last");
+}
+
 /// Goal: access log and metrics tell of files as of everything else.
 #[test]
 fn is_recorded() {

@@ -3,6 +3,8 @@
 //! There is one chunk for each download: the next is read when the client's socket has taken the one before. It is
 //! smaller the more downloads there are, so that ten thousand slow clients hold no more memory than a few fast ones.
 
+mod send;
+
 use std::cell::Cell;
 use std::future::Future;
 use std::ops::Range;
@@ -21,6 +23,8 @@ use super::readers::Readers;
 use crate::body::BodyCut;
 use crate::client::{Pace, Phase};
 use crate::record::Record;
+
+pub(crate) use self::send::Sent;
 
 /// Chunks of all downloads of a core together, and the bounds of one. 64 KiB is as much as hyper takes at a time.
 const CHUNKS_BYTES: usize = 32 << 20;
@@ -138,17 +142,22 @@ struct Reading {
     /// What is still to be sent.
     range: Range<u64>,
     home: Arc<Home>,
+    chunk_bytes: usize,
     waits: Option<Pin<Box<dyn Future<Output = Waited>>>>,
+    /// Up to here it was in memory when it was last asked about.
+    asked_until: u64,
     share: Rc<Downloads>,
 }
 
 impl Reading {
     fn new(file: Arc<OwnedFd>, stamp: Stamp, range: Range<u64>, share: Rc<Downloads>) -> Reading {
         share.count.set(share.count.get() + 1);
-        let bytes = chunk_bytes(share.count.get()).min(usize::try_from(range.end - range.start).unwrap_or(usize::MAX));
+        let chunk_bytes =
+            chunk_bytes(share.count.get()).min(usize::try_from(range.end - range.start).unwrap_or(usize::MAX));
         let home = Arc::new(Home::default());
-        home.lock().chunk = Some(vec![0; bytes]);
-        Reading { file, stamp, range, home, waits: None, share }
+        home.lock().chunk = Some(Vec::new());
+        let asked_until = range.start;
+        Reading { file, stamp, range, home, chunk_bytes, waits: None, asked_until, share }
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<Result<Bytes, BodyCut>> {
@@ -161,6 +170,8 @@ impl Reading {
             }
             None => {
                 let Some(mut chunk) = self.home.take(cx.waker()) else { return Poll::Pending };
+                // Made at the first read: what is sent without a copy needs none.
+                chunk.resize(self.chunk_bytes, 0);
                 match read_at(&self.file, &mut chunk, self.range.start, Patience::None) {
                     Err(Trouble::WouldWait) => {
                         self.waits = Some(self.wait_for(chunk));
@@ -197,8 +208,7 @@ impl Reading {
                 return Err(BodyCut::File);
             }
         };
-        let is_same = rustix::fs::fstat(&self.file).is_ok_and(|stat| Stamp::of(&stat).holds_the_same(&self.stamp));
-        if !is_same {
+        if !self.is_same() {
             return Err(BodyCut::File);
         }
         self.range.start += length as u64;
