@@ -3,6 +3,7 @@
 //! - [`site`]: a folder with a `prumo.toml` and a real `prumo up` in it, which is always gone afterwards.
 //! - [`load`]: requests at a fixed rate and web sockets, and an account of everything that went wrong.
 //! - [`ask`]: one HTTP request; [`web_socket`]: one web socket, frame by frame.
+//! - [`crowd`]: many clients at once, for measurements.
 //! - [`deploys`]: many deploys in a row under load, for tests and for benchmarks.
 //! - [`upgrades`]: the same for upgrades of prumo itself.
 //! - [`scenario`]: stories of the command line as text files, run by `tests/scenarios.rs`.
@@ -20,6 +21,7 @@
 
 pub mod ask;
 pub mod binaries;
+pub mod crowd;
 pub mod deploys;
 pub mod disk;
 pub mod load;

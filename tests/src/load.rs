@@ -6,7 +6,7 @@
 
 mod report;
 mod request;
-mod web_socket;
+pub(crate) mod web_socket;
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;

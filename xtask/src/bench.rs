@@ -11,7 +11,6 @@ mod idle;
 mod lives;
 mod peer;
 pub(crate) mod process;
-mod proxy;
 mod report;
 pub(crate) mod site;
 mod wrk;
@@ -25,31 +24,28 @@ use crate::program::Program;
 
 #[derive(clap::Subcommand)]
 pub(crate) enum Bench {
-    /// CPU time of the edge per request, handshake and body, beside nginx, HAProxy and Caddy.
+    /// Every number the edge is judged by, beside nginx, HAProxy and Caddy: CPU time, latency, memory, crowds, restarts.
     Edge(edge::Arguments),
-    /// CPU time per proxied request, beside nginx and HAProxy.
-    Proxy(proxy::Arguments),
     /// Deploys in a row under open-loop load and web sockets: nothing may fail.
     Deploys(deploys::Arguments),
     /// prumo replaced by itself in a row under open-loop load and web sockets: nothing may fail.
     Upgrades(lives::Arguments),
     /// The file read again in a row under the same load: nothing may fail.
     Reloads(lives::Arguments),
-    /// A kept prumo killed in a row: how long until it answers again. A minute each, so that none is a crash loop.
+    /// A kept prumo killed, each time on a new site: how long until it answers again.
     Restarts(lives::Arguments),
     /// Memory and CPU of a demo that nobody uses, without its replicas, and the size of the binary.
     Idle,
     /// How long a clean release build takes, and how many crates it builds.
     Build,
-    /// The proxy measurement for each allocator that the binary can be built with.
-    Allocator(proxy::Arguments),
+    /// The cost of a request for each allocator that the binary can be built with.
+    Allocator(edge::Builds),
 }
 
 pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
     deps::install()?;
     match bench {
         Bench::Edge(arguments) => edge::run(arguments),
-        Bench::Proxy(arguments) => proxy::run(arguments),
         Bench::Deploys(arguments) => deploys::run(arguments),
         Bench::Upgrades(arguments) => lives::run("upgrades", arguments),
         Bench::Reloads(arguments) => lives::run("reloads", arguments),
@@ -60,9 +56,11 @@ pub(crate) fn run(bench: &Bench) -> Result<(), Failure> {
     }
 }
 
-/// Build the binary that users get, and say where it is.
+/// Build the binary that users get, and the programs that measure it, and say where it is.
 fn release_binary() -> Result<PathBuf, Failure> {
-    Program::cargo().args(["build", "--quiet", "--release", "--package", "prumo"]).run()?;
+    Program::cargo()
+        .args(["build", "--quiet", "--release", "--bins", "--package", "prumo", "--package", "prumo-tests"])
+        .run()?;
     Ok(checkout::target().join("release/prumo"))
 }
 

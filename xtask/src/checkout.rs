@@ -41,6 +41,10 @@ pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
     fs::write(path, text).map_err(|error| Failure::file("write", path, &error))
 }
 
+pub(crate) fn remove(path: &Path) -> Result<(), Failure> {
+    fs::remove_file(path).map_err(|error| Failure::file("remove", path, &error))
+}
+
 /// The size of a file in bytes.
 pub(crate) fn size(path: &Path) -> Result<u64, Failure> {
     Ok(fs::metadata(path).map_err(|error| Failure::file("look at", path, &error))?.len())

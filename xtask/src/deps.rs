@@ -22,9 +22,9 @@ const PACKAGES: &[(&str, &str)] = &[
     ("testssl.sh", "a judge of `judge tls`"),
     ("slowhttptest", "the judge of `judge slow`"),
     ("prometheus", "promtool judges what /metrics prints"),
-    ("wrk", "the load of `bench proxy`"),
-    ("nginx", "a peer in `bench proxy`, and the upstream of all of them"),
-    ("haproxy", "a peer in `bench proxy`"),
+    ("wrk", "the load of `bench edge`"),
+    ("nginx", "a peer in `bench edge`, and the upstream of all of them"),
+    ("haproxy", "a peer in `bench edge`"),
 ];
 
 /// Prebuilt Python wheels, each with the part of the work that needs it.

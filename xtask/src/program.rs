@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process};
 
 use crate::checkout;
 use crate::failure::Failure;
@@ -15,6 +15,13 @@ use crate::stopwatch::wait_until;
 
 /// How long a program may take to leave after it was asked to; nginx and prumo leave in well under a second when idle.
 const STOP_WITHIN: Duration = Duration::from_secs(20);
+
+/// How many files and connections a program of ours may have: 10,000 web sockets through a proxy are two of its
+/// connections each, and HAProxy wants room for twice as many. The system may allow fewer.
+pub(crate) fn descriptors() -> u64 {
+    const WANTED: u64 = 65_536;
+    getrlimit(Resource::Nofile).maximum.unwrap_or(WANTED).min(WANTED)
+}
 
 /// A program that is about to run, in the top folder of the repository unless said otherwise.
 pub(crate) struct Program {
@@ -28,6 +35,12 @@ impl Program {
         let mut command = Command::new(&program);
         command.current_dir(checkout::root()).stdin(Stdio::null());
         Program { name: program.as_ref().to_string_lossy().into_owned(), command }
+    }
+
+    /// A program that stays on one core, and may open as many connections as a measurement needs.
+    pub(crate) fn on_core(core: &str, program: impl AsRef<OsStr>) -> Program {
+        let limit = format!("--nofile={}", descriptors());
+        Program::new("prlimit").args([&limit, "taskset", "--cpu-list", core]).arg(program)
     }
 
     /// The cargo that runs this xtask, so that a chosen toolchain stays chosen.

@@ -1,6 +1,7 @@
 //! A web socket client that says a number every 100 ms and expects to hear it back (RFC 6455, client side).
 
 use std::io;
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -25,7 +26,12 @@ const MOVED: [u16; 3] = [1000, 1001, 1012];
 pub(super) async fn keep_talking(number: u32, load: Rc<Load>, account: Rc<Account>) {
     let mut said = 0;
     while !account.closing.get() {
-        let mut socket = match tokio::time::timeout(ECHO_WITHIN, Socket::open(&load)).await {
+        let opening = async {
+            let stream = TcpStream::connect(load.edge).await?;
+            stream.set_nodelay(true)?;
+            Socket::open(stream, &load.web_socket, load.edge).await
+        };
+        let mut socket = match tokio::time::timeout(ECHO_WITHIN, opening).await {
             Ok(Ok(socket)) => socket,
             Ok(Err(error)) => {
                 account.failed(FailureKind::Handshake, error.to_string());
@@ -87,13 +93,13 @@ async fn talk(socket: &mut Socket, number: u32, said: &mut u64, account: &Accoun
     }
 }
 
-const OPCODE_TEXT: u8 = 0x1;
+pub(crate) const OPCODE_TEXT: u8 = 0x1;
 const OPCODE_CLOSE: u8 = 0x8;
 const OPCODE_PING: u8 = 0x9;
 const OPCODE_PONG: u8 = 0xA;
 
 /// What came in while waiting.
-enum Heard {
+pub(crate) enum Heard {
     Text(Vec<u8>),
     Close(u16),
     Nothing,
@@ -111,21 +117,27 @@ impl Heard {
     }
 }
 
-struct Socket {
+/// What asks for a web socket. The key is the standard's own example: nothing here depends on chance.
+pub(crate) fn wish(path: &str, host: SocketAddr) -> String {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+    )
+}
+
+/// Whether an answer's head grants it.
+pub(crate) fn is_granted(head: &str) -> bool {
+    let head = head.to_ascii_lowercase();
+    head.starts_with("http/1.1 101 ") && head.contains("s3pplmbitxaq9kygzzhzrbk+xoo=")
+}
+
+pub(crate) struct Socket {
     stream: TcpStream,
     buffer: Vec<u8>,
 }
 
 impl Socket {
-    async fn open(load: &Load) -> io::Result<Socket> {
-        let mut stream = TcpStream::connect(load.edge).await?;
-        stream.set_nodelay(true)?;
-        // The key is the standard's own example: nothing here depends on chance.
-        let wish = format!(
-            "GET {} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
-            load.web_socket, load.edge,
-        );
-        stream.write_all(wish.as_bytes()).await?;
+    pub(crate) async fn open(mut stream: TcpStream, path: &str, host: SocketAddr) -> io::Result<Socket> {
+        stream.write_all(wish(path, host).as_bytes()).await?;
         let mut buffer = Vec::new();
         let head_ends = loop {
             if let Some(place) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -135,8 +147,8 @@ impl Socket {
                 return Err(io::Error::other("the connection ended during the handshake"));
             }
         };
-        let head = String::from_utf8_lossy(&buffer[..head_ends]).to_ascii_lowercase();
-        if !head.starts_with("http/1.1 101 ") || !head.contains("s3pplmbitxaq9kygzzhzrbk+xoo=") {
+        let head = String::from_utf8_lossy(&buffer[..head_ends]).into_owned();
+        if !is_granted(&head) {
             return Err(io::Error::other(format!("refused: {}", head.lines().next().unwrap_or_default())));
         }
         buffer.drain(..head_ends);
@@ -144,7 +156,7 @@ impl Socket {
     }
 
     /// The next text or close within this time; pings are answered on the way, a close is answered with its own code.
-    async fn heard(&mut self, within: Duration) -> Heard {
+    pub(crate) async fn heard(&mut self, within: Duration) -> Heard {
         let until = Instant::now() + within;
         loop {
             while let Some((opcode, payload)) = self.take_frame() {
@@ -184,7 +196,7 @@ impl Socket {
     }
 
     /// Sends one short frame, masked as a client must.
-    async fn send(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
+    pub(crate) async fn send(&mut self, opcode: u8, payload: &[u8]) -> io::Result<()> {
         assert!(payload.len() < 126, "messages of the load are short");
         const MASK: [u8; 4] = [0x37, 0xFA, 0x21, 0x3D];
         let mut frame = vec![0x80 | opcode, 0x80 | payload.len() as u8];
@@ -194,7 +206,7 @@ impl Socket {
     }
 
     /// Says goodbye as the one who ends the load.
-    async fn close(&mut self) {
+    pub(crate) async fn close(&mut self) {
         if self.send(OPCODE_CLOSE, &1000_u16.to_be_bytes()).await.is_ok() {
             self.heard(Duration::from_secs(2)).await;
         }

@@ -1,6 +1,7 @@
-//! Which allocator the binary should have: the proxy measurement, once for each it can be built with.
+//! Which allocator the binary should have: the cost of a request, once for each it can be built with.
 
-use super::{proxy, release_binary};
+use super::edge::Builds;
+use super::{edge, release_binary};
 use crate::checkout;
 use crate::failure::Failure;
 use crate::program::Program;
@@ -8,7 +9,7 @@ use crate::program::Program;
 /// Features of the `prumo` package; without any of them it has the allocator of the system.
 const ALLOCATORS: &[&str] = &["alloc-mimalloc", "alloc-jemalloc"];
 
-pub(super) fn run(arguments: &proxy::Arguments) -> Result<(), Failure> {
+pub(super) fn run(arguments: &Builds) -> Result<(), Failure> {
     let folder = checkout::made(checkout::target().join("bench-allocators"))?;
     let mut builds = Vec::new();
     for features in [&[""], ALLOCATORS].concat() {
@@ -25,6 +26,5 @@ pub(super) fn run(arguments: &proxy::Arguments) -> Result<(), Failure> {
     }
     // Leave the binary that users get where others look for it.
     release_binary()?;
-    let builds: Vec<_> = builds.iter().map(|(name, binary)| (name.as_str(), binary.as_path())).collect();
-    proxy::compare(arguments, &builds)
+    edge::compare_builds(arguments, &builds)
 }

@@ -11,21 +11,29 @@ pub(super) fn cpu_time(pid: u32) -> Result<Duration, Failure> {
     ticks(&text).map(duration).ok_or_else(|| Failure::new(format!("cannot read the CPU time of process {pid}")))
 }
 
-/// CPU time of the process and of its children, as nginx keeps its work in one.
-pub(super) fn cpu_time_of_family(pid: u32) -> Result<Duration, Failure> {
+/// The process and its children, as nginx keeps its work in one.
+pub(super) fn family(pid: u32) -> Result<Vec<u32>, Failure> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).map_err(|error| gone(pid, &error))?;
-    let mut sum = cpu_time(pid)?;
-    for child in text.split_whitespace().filter_map(|child| child.parse().ok()) {
-        sum += cpu_time(child)?;
-    }
-    Ok(sum)
+    Ok([pid].into_iter().chain(text.split_whitespace().filter_map(|child| child.parse().ok())).collect())
 }
 
 /// Resident memory in bytes.
 pub(crate) fn resident(pid: u32) -> Result<u64, Failure> {
+    memory(pid, "VmRSS:")
+}
+
+/// The most that was resident since the start, or since the peak was forgotten.
+pub(super) fn peak(pid: u32) -> Result<u64, Failure> {
+    memory(pid, "VmHWM:")
+}
+
+pub(super) fn forget_peak(pid: u32) -> Result<(), Failure> {
+    fs::write(format!("/proc/{pid}/clear_refs"), "5").map_err(|error| gone(pid, &error))
+}
+
+fn memory(pid: u32, name: &str) -> Result<u64, Failure> {
     let text = fs::read_to_string(format!("/proc/{pid}/status")).map_err(|error| gone(pid, &error))?;
-    let kib =
-        text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    let kib = text.lines().find_map(|line| line.strip_prefix(name)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
     kib.map(|kib| kib * 1024).ok_or_else(|| Failure::new(format!("cannot read the memory of process {pid}")))
 }
 

@@ -20,10 +20,13 @@ impl Table {
     pub(super) fn print(&self) {
         println!("\n## {}\n", self.title);
         println!("{}, {}, `cargo xtask {}`\n", date(), machine(), arguments());
-        let line = |cells: &[String]| println!("| {} |", cells.join(" | "));
-        line(&self.head);
-        line(&vec!["---".to_owned(); self.head.len()]);
-        self.rows.iter().for_each(|row| line(row));
+        print!("{}", self.markdown());
+    }
+
+    pub(super) fn markdown(&self) -> String {
+        let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
+        let rule = vec!["---".to_owned(); self.head.len()];
+        [&self.head, &rule].into_iter().chain(&self.rows).map(|cells| line(cells)).collect()
     }
 }
 
@@ -43,11 +46,11 @@ fn owned(cells: &[&str]) -> Vec<String> {
     cells.iter().map(|cell| (*cell).to_owned()).collect()
 }
 
-fn date() -> String {
+pub(super) fn date() -> String {
     Program::new("date").args(["--utc", "+%Y-%m-%d"]).answer().unwrap_or_default().trim().to_owned()
 }
 
-fn machine() -> String {
+pub(super) fn machine() -> String {
     let facts = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = facts.lines().find_map(|line| Some(line.strip_prefix("model name")?.split_once(": ")?.1));
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);

@@ -13,9 +13,7 @@ pub(super) fn run(url: &str, seconds: u32, core: &str) -> Result<u64, Failure> {
 /// The same over so many connections.
 pub(super) fn run_over(connections: u32, url: &str, seconds: u32, core: &str) -> Result<u64, Failure> {
     let connections = format!("-c{connections}");
-    let output = Program::new("taskset")
-        .args(["--cpu-list", core, "wrk", "-t1", &connections, &format!("-d{seconds}s"), url])
-        .output()?;
+    let output = Program::on_core(core, "wrk").args(["-t1", &connections, &format!("-d{seconds}s"), url]).output()?;
     answered(&output).map_err(|why| Failure::new(format!("the load on {url} {why}; wrk printed:\n{output}")))
 }
 

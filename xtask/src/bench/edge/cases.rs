@@ -1,90 +1,128 @@
-//! The cases, one line each, and the loads they are made of.
+//! The cases, one line each.
 
-use crate::bench::peer::{OTHER_CORE, Peer};
+use super::cost::{Cost, Load};
+use super::figure::{Figure, Goal, Measured, PRUMO};
+use super::memory::Holding;
+use super::{Options, Stand, crowd, latency, lives, upload};
+use crate::bench::peer::Peer;
+use crate::bench::site::{Site, Style};
 use crate::bench::wrk;
+use crate::checkout;
 use crate::failure::Failure;
-use crate::program::Program;
 
-/// One thing that proxies do, and how it is counted.
+/// Something that proxies do, and its name on the command line.
 pub(super) struct Case {
     pub(super) name: &'static str,
     pub(super) about: &'static str,
-    pub(super) unit: &'static str,
-    load: Load,
+    kind: Kind,
 }
 
-enum Load {
-    /// wrk over keep-alive connections.
-    Http1 { tls: bool, path: &'static str, connections: u32 },
-    /// h2load: 64 streams on each of 8 connections.
-    Http2,
-    /// One full TLS 1.3 handshake after the other, each on a connection of its own.
-    Handshakes,
+enum Kind {
+    Cost(Cost),
+    Headers,
+    Latency,
+    Holding(Holding),
+    Upload,
+    Clients,
+    Talk,
+    Reloads,
+    Upgrades,
+    Restarts,
 }
 
-const fn http1(name: &'static str, about: &'static str, tls: bool, path: &'static str) -> Case {
-    Case { name, about, unit: "request", load: Load::Http1 { tls, path, connections: wrk::CONNECTIONS } }
+const fn http1(tls: bool, path: &'static str, connections: u32, goal: f64, must: f64) -> Cost {
+    let load = Load::Http1 { tls, path, connections };
+    Cost { unit: "CPU µs/request", load, goal: Goal::TimesNginx { goal, must }, is_of_files: false }
 }
 
 /// Over few connections: an answer that takes long must still come within the time of a measurement.
-const fn large(name: &'static str, about: &'static str, tls: bool) -> Case {
-    Case { name, about, unit: "request", load: Load::Http1 { tls, path: "10m", connections: 4 } }
+const FEW: u32 = 4;
+
+const fn files(path: &'static str, connections: u32) -> Cost {
+    Cost { is_of_files: true, ..http1(false, path, connections, 1.0, 1.43) }
 }
 
+pub(super) const H1: Cost = http1(false, "", wrk::CONNECTIONS, 1.0, 1.25);
+pub(super) const H1_TLS: Cost = http1(true, "", wrk::CONNECTIONS, 0.87, 1.0);
+const H2_TLS: Cost = Cost { load: Load::Http2, goal: Goal::TimesNginx { goal: 0.77, must: 1.0 }, ..H1 };
+const HANDSHAKES: Cost = Cost {
+    unit: "CPU µs/handshake",
+    load: Load::Handshakes,
+    goal: Goal::TimesNginx { goal: 0.67, must: 0.83 },
+    is_of_files: false,
+};
+
+const fn case(name: &'static str, about: &'static str, kind: Kind) -> Case {
+    Case { name, about, kind }
+}
+
+/// Goals of throughput are goals of cost turned over: 1.15 times nginx's requests are 0.87 times its CPU time for each.
 pub(super) const CASES: &[Case] = &[
-    http1("h1", "HTTP/1.1, 64 keep-alive connections, 1 KiB answers", false, ""),
-    http1("h1-tls", "HTTP/1.1 over TLS 1.3, 64 keep-alive connections, 1 KiB answers", true, ""),
-    Case {
-        name: "h2-tls",
-        about: "HTTP/2 over TLS 1.3, 64 streams on each of 8 connections, 1 KiB answers",
-        unit: "request",
-        load: Load::Http2,
-    },
-    Case {
-        name: "handshakes",
-        about: "Full TLS 1.3 handshakes, ECDSA on P-256",
-        unit: "handshake",
-        load: Load::Handshakes,
-    },
-    http1("100k", "HTTP/1.1, answers of 100 KiB", false, "100k"),
-    http1("100k-tls", "HTTP/1.1 over TLS 1.3, answers of 100 KiB", true, "100k"),
-    large("10m", "HTTP/1.1, answers of 10 MiB", false),
-    large("10m-tls", "HTTP/1.1 over TLS 1.3, answers of 10 MiB", true),
+    case("h1", "HTTP/1.1, 1 KiB", Kind::Cost(H1)),
+    case("h1-tls", "HTTP/1.1 over TLS, 1 KiB", Kind::Cost(H1_TLS)),
+    case("h2-tls", "HTTP/2 over TLS, 1 KiB, 64 streams × 8 connections", Kind::Cost(H2_TLS)),
+    case("handshakes", "Full TLS 1.3 handshake, ECDSA", Kind::Cost(HANDSHAKES)),
+    case("100k", "HTTP/1.1, 100 KiB", Kind::Cost(http1(false, "100k", wrk::CONNECTIONS, 1.0, 1.25))),
+    case("100k-tls", "HTTP/1.1 over TLS, 100 KiB", Kind::Cost(http1(true, "100k", wrk::CONNECTIONS, 1.0, 1.25))),
+    case("10m", "HTTP/1.1, 10 MiB", Kind::Cost(http1(false, "10m", FEW, 1.0, 1.25))),
+    case("10m-tls", "HTTP/1.1 over TLS, 10 MiB", Kind::Cost(http1(true, "10m", FEW, 1.0, 1.25))),
+    case("static-1k", "Static file, 1 KiB", Kind::Cost(files("static/1k", wrk::CONNECTIONS))),
+    case("static-100k", "Static file, 100 KiB", Kind::Cost(files("static/100k", wrk::CONNECTIONS))),
+    case("static-4m", "Static file, 4 MiB", Kind::Cost(files("static/4m", FEW))),
+    case("headers", "What the security headers cost a request", Kind::Headers),
+    case("latency", "Added latency at half load", Kind::Latency),
+    case("empty", "Memory of an empty edge", Kind::Holding(Holding::Nothing)),
+    case("idle-tls", "Memory with 10,000 idle TLS connections", Kind::Holding(Holding::Tls)),
+    case("idle-web-sockets", "Memory with 10,000 idle web sockets", Kind::Holding(Holding::WebSockets)),
+    case("upload", "500 MB upload through TLS", Kind::Upload),
+    case("clients", "1,000 keep-alive clients for a minute", Kind::Clients),
+    case("web-sockets", "Web socket echo, 1,000 clients", Kind::Talk),
+    case("restarts", "Killed (kill -9) under `up --keep`", Kind::Restarts),
+    case("reloads", "1,000 reloads under load", Kind::Reloads),
+    case("upgrades", "50 upgrades of prumo itself under load", Kind::Upgrades),
 ];
 
+pub(super) fn chosen(names: &[String]) -> Result<Vec<&'static Case>, Failure> {
+    if names.is_empty() {
+        return Ok(CASES.iter().collect());
+    }
+    let find = |name: &String| {
+        let known = CASES.iter().map(|case| case.name).collect::<Vec<_>>().join(", ");
+        let missing = || Failure::new(format!("there is no case `{name}`")).hint(format!("there are: {known}"));
+        CASES.iter().find(|case| case.name == name).ok_or_else(missing)
+    };
+    names.iter().map(find).collect()
+}
+
 impl Case {
-    /// Loads a proxy for so many seconds, and says how much it did.
-    pub(super) fn load(&self, peer: &Peer, seconds: u32) -> Result<u64, Failure> {
-        match self.load {
-            Load::Http1 { tls, path, connections } => {
-                wrk::run_over(connections, &format!("{}{path}", peer.url(tls)), seconds, OTHER_CORE)
-            }
-            Load::Http2 => h2load(&peer.url(true), seconds),
-            Load::Handshakes => handshakes(peer.https, seconds),
+    pub(super) fn measure(&self, stand: &Stand, options: Options) -> Result<Vec<Figure>, Failure> {
+        match self.kind {
+            Kind::Cost(cost) => Ok(vec![cost.measure(self.name, self.about, stand, options)?]),
+            Kind::Headers => Ok(vec![headers(stand, options)?]),
+            Kind::Latency => latency::measure(stand, options),
+            Kind::Holding(holding) => Ok(vec![holding.measure(self.name, stand)?]),
+            Kind::Upload => upload::measure(stand, options),
+            Kind::Clients => crowd::clients(stand, options),
+            Kind::Talk => crowd::talk(stand, options),
+            Kind::Reloads => lives::reloads(options),
+            Kind::Upgrades => lives::upgrades(options),
+            Kind::Restarts => lives::restarts(options),
         }
+    }
+
+    /// Of the chart: a cost beside nginx's.
+    pub(super) fn is_cost(&self) -> bool {
+        matches!(self.kind, Kind::Cost(_))
     }
 }
 
-fn h2load(url: &str, seconds: u32) -> Result<u64, Failure> {
-    let lasts = format!("-D{seconds}");
-    let output = Program::new("taskset")
-        .args(["--cpu-list", OTHER_CORE, "h2load", "-t1", "-c8", "-m64", &lasts, url])
-        .output()?;
-    // `status codes: 123 2xx, 0 3xx, 0 4xx, 0 5xx`
-    let count = output.lines().find_map(|line| line.strip_prefix("status codes: ")?.split(' ').next()?.parse().ok());
-    let is_h2 = output.contains("Application protocol: h2");
-    count
-        .filter(|count| *count > 0 && is_h2)
-        .ok_or_else(|| Failure::new(format!("the load on {url} got no answer over HTTP/2; h2load printed:\n{output}")))
-}
-
-fn handshakes(port: u16, seconds: u32) -> Result<u64, Failure> {
-    let output = Program::new("taskset")
-        .args(["--cpu-list", OTHER_CORE, "openssl", "s_time", "-new", "-tls1_3", "-time", &seconds.to_string()])
-        .args(["-connect", &format!("127.0.0.1:{port}")])
-        .output()?;
-    // `1234 connections in 5 real seconds, 0 bytes read per connection`
-    let line = output.lines().find(|line| line.contains("connections in") && line.contains("real seconds"));
-    let count = line.and_then(|line| line.split(' ').next()?.parse().ok()).filter(|count| *count > 0);
-    count.ok_or_else(|| Failure::new(format!("no handshake with port {port}; openssl printed:\n{output}")))
+/// The same prumo with and without them.
+fn headers(stand: &Stand, options: Options) -> Result<Figure, Failure> {
+    let folder = checkout::made(stand.folder.join("bare"))?;
+    let bare = Peer::prumo(Site::start(&stand.binary, &folder, Style::WithoutHeaders)?);
+    let bare = Peer { name: "prumo without headers".to_owned(), ..bare };
+    let rounds = H1.rounds("headers", &[&stand.peers[0], &bare], options)?;
+    let values = rounds[0].iter().zip(&rounds[1]).map(|(with, without)| with - without).collect();
+    let measured = vec![Measured { proxy: PRUMO, values }];
+    Ok(Figure { about: "Security headers, of HTTP/1.1, 1 KiB".to_owned(), unit: H1.unit, measured, goal: Goal::None })
 }

@@ -1,0 +1,56 @@
+//! What a proxy adds to the time of a request, at half of what it can carry.
+//!
+//! Requests come at an exact rate and at random moments, whether or not the ones before were answered, and count from
+//! the moment they were due. What the upstream takes without a proxy is measured in the same round and subtracted.
+
+use super::figure::{CADDY, Figure, Goal, Measured};
+use super::{Options, Stand, crowd};
+use crate::bench::peer::OTHER_CORE;
+use crate::bench::wrk;
+use crate::failure::Failure;
+
+/// Half a millisecond is within reach of a busy scheduler; fewer requests would leave p99 to chance.
+const SECONDS_MIN: u32 = 2;
+
+pub(super) fn measure(stand: &Stand, options: Options) -> Result<Vec<Figure>, Failure> {
+    let seconds = options.seconds.max(SECONDS_MIN);
+    let mut half_loads = Vec::new();
+    for peer in &stand.peers {
+        wrk::run(&peer.url(false), 1, OTHER_CORE)?;
+        half_loads.push(wrk::run(&peer.url(false), 1, OTHER_CORE)? as f64 / 2.0);
+    }
+    // All at the same rate, but for Caddy, for whom it would be more than all.
+    let others = stand.peers.iter().zip(&half_loads).filter(|(peer, _)| peer.kind != CADDY);
+    let rate = others.map(|(_, rate)| *rate).fold(f64::INFINITY, f64::min).floor();
+    let mut added: Vec<[Vec<f64>; 2]> = stand.peers.iter().map(|_| Default::default()).collect();
+    for round in 1..=options.rounds {
+        for ((peer, own), added) in stand.peers.iter().zip(&half_loads).zip(&mut added) {
+            let rate = rate.min(own.floor());
+            let direct = percentiles(stand.upstream, rate, seconds)?;
+            let through = percentiles(peer.http, rate, seconds)?;
+            let [p50, p99] = [through[0] - direct[0], through[1] - direct[1]];
+            println!(
+                "latency, round {round}: {} adds {p50:.0} µs to p50 and {p99:.0} µs to p99 at {rate} requests/s",
+                peer.name
+            );
+            added[0].push(p50);
+            added[1].push(p99);
+        }
+    }
+    let goals =
+        [("p50", Goal::AtMost { goal: 100.0, must: 100.0 }), ("p99", Goal::AtMost { goal: 500.0, must: 1000.0 })];
+    let figures = goals.into_iter().enumerate().map(|(index, (name, goal))| {
+        let measured = stand.peers.iter().zip(&added);
+        let measured = measured.map(|(peer, added)| Measured { proxy: peer.kind, values: added[index].clone() });
+        let about = format!("Added latency at half load ({rate} requests/s), {name}");
+        Figure { about, unit: "µs", measured: measured.collect(), goal }
+    });
+    Ok(figures.collect())
+}
+
+/// p50 and p99 in microseconds.
+fn percentiles(port: u16, rate: f64, seconds: u32) -> Result<[f64; 2], Failure> {
+    let address = format!("127.0.0.1:{port}");
+    let spread = crowd::ask(&["pace", &address, "/", &rate.to_string(), &seconds.to_string()])?;
+    Ok([crowd::number(&spread["p50_us"])?, crowd::number(&spread["p99_us"])?])
+}
