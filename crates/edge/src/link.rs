@@ -45,6 +45,21 @@ enum Carrier {
     Shared(Place),
 }
 
+/// Why there is no connection.
+pub(crate) enum NoLink {
+    /// The upstream takes none.
+    Refused(io::Error),
+    /// All places on those that there may be are taken, which says nothing against the upstream.
+    NoPlace,
+}
+
+/// Connects, or says that the upstream did not let us in time.
+pub(crate) async fn in_time<T>(core: &Core, connects: impl Future<Output = io::Result<T>>) -> Result<T, NoLink> {
+    let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {CONNECT_TIMEOUT:?}"));
+    let connected = core.clock.timeout(CONNECT_TIMEOUT, connects).await;
+    connected.unwrap_or_else(|_| Err(late())).map_err(NoLink::Refused)
+}
+
 /// Why there is no answer.
 pub(crate) enum Failure {
     /// No byte of the request was written: another upstream may be asked, whatever the method.

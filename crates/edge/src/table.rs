@@ -108,6 +108,8 @@ pub(crate) struct View {
     shelf: Shelf,
     index: RefCell<Arc<RouteIndex>>,
     routes: RefCell<Vec<Choices>>,
+    /// What those were made from.
+    made_from: RefCell<Arc<[TableRoute]>>,
     services: RefCell<HashMap<String, Rc<Service>>>,
     secure: RefCell<Arc<Secure>>,
 }
@@ -119,6 +121,7 @@ impl View {
             shelf,
             index: RefCell::default(),
             routes: RefCell::default(),
+            made_from: RefCell::default(),
             services: RefCell::default(),
             secure: RefCell::default(),
         }
@@ -207,10 +210,13 @@ impl View {
             let keep_or_make = |wanted| find_known(service, wanted).unwrap_or_else(|| make(wanted));
             service.replace(wanted.iter().map(keep_or_make).collect());
         }
-        let mut neighbours = table.routes.windows(2);
-        self.is_guarded.set(neighbours.any(|pair| pair[0].route.access != pair[1].route.access));
-        let taken = table.routes.iter().map(|known| self.choices(known, &services)).collect();
-        self.routes.replace(taken);
+        // Replicas change far more often than routes, whose headers and expressions take time to make.
+        if !Arc::ptr_eq(&self.made_from.borrow(), &table.routes) {
+            let mut neighbours = table.routes.windows(2);
+            self.is_guarded.set(neighbours.any(|pair| pair[0].route.access != pair[1].route.access));
+            self.routes.replace(table.routes.iter().map(|known| self.choices(known, &services)).collect());
+            self.made_from.replace(Arc::clone(&table.routes));
+        }
         self.index.replace(Arc::clone(&table.index));
         self.secure.replace(Arc::clone(&table.secure));
     }
@@ -226,7 +232,10 @@ impl View {
     }
 
     fn choices(&self, known: &TableRoute, services: &HashMap<String, Rc<Service>>) -> Choices {
-        let folder = self.folder_of(&known.route);
+        let folder = match &known.route.action {
+            Action::Files(files) => Some(Rc::new(self.shelf.open(files))),
+            Action::Forward(_) | Action::Redirect(_) | Action::Answer(_) => None,
+        };
         let view = |cells: &Arc<RouteCells>| {
             let service = services.get(&cells.service).cloned().unwrap_or_else(|| Rc::new(Service::new(0)));
             let (route, folder) = (Arc::clone(&known.route), folder.clone());
@@ -236,15 +245,6 @@ impl View {
             Rc::new(RouteView { route, cells: Arc::clone(cells), service, mirror, folder, rewriting, answer, is_plain })
         };
         Choices { views: known.cells.iter().map(view).collect(), turn: Cell::new(0) }
-    }
-
-    /// The folder of a route; with what is remembered of it, when the route is the one that was there before.
-    fn folder_of(&self, route: &Arc<Route>) -> Option<Rc<Folder>> {
-        let Action::Files(files) = &route.action else { return None };
-        let routes = self.routes.borrow();
-        let before = routes.iter().flat_map(|choices| &choices.views).find(|view| Arc::ptr_eq(&view.route, route));
-        let kept = before.and_then(|view| view.folder.clone());
-        Some(kept.unwrap_or_else(|| Rc::new(self.shelf.open(files))))
     }
 }
 

@@ -1,7 +1,6 @@
 //! One core's view of a service: its upstreams, the idle connections to them, and who is being served.
 
 use std::cell::{Cell, RefCell};
-use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +14,8 @@ use crate::balance::sticky::Mark;
 use crate::balance::{self, Candidate, Choice, EjectRules, Seen, Sign, Standing, hash};
 use crate::core::Core;
 use crate::fast::{BareLink, IdleLinks};
-use crate::link::Link;
 use crate::link::shared::Pool;
+use crate::link::{self, Link, NoLink};
 use crate::metrics::{ServiceCells, ServiceCount, UpstreamCells};
 use crate::settings::{Hedge, Protocol, Traffic, Upstream as Settings};
 
@@ -292,10 +291,10 @@ impl Upstream {
         &self.settings.id
     }
 
-    /// A new connection, or where requests share connections a place on one. The caller limits the time.
-    pub(crate) async fn open(&self, core: &Core) -> io::Result<Link> {
+    /// A new connection, or where requests share connections a place on one.
+    pub(crate) async fn open(&self, core: &Core) -> Result<Link, NoLink> {
         match self.settings.protocol {
-            Protocol::H1 => Link::open(core, &self.settings).await,
+            Protocol::H1 => link::in_time(core, Link::open(core, &self.settings)).await,
             Protocol::H2 => self.shared.take(core, &self.settings).await,
         }
     }

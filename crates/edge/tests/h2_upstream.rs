@@ -10,12 +10,15 @@ mod site;
 #[path = "site/streams.rs"]
 mod streams;
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use h2::Reason;
 use http::Response;
+use prumo_edge::{Balance, Traffic};
 use site::{App, Site, eventually};
 use streams::{H2App, collect, connect, converse, get, next, ok, post, send, trailers};
 
@@ -149,7 +152,7 @@ fn shares_connections() {
             Box::pin(async move {
                 while let Some(Ok((_, mut respond))) = server.accept().await {
                     tokio::task::spawn_local(async move {
-                        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+                        tokio::time::sleep(Duration::from_millis(20)).await;
                         respond.send_response(ok(), true).unwrap();
                     });
                 }
@@ -206,6 +209,67 @@ fn asks_again_what_was_declined() {
     site.assert_nothing_in_flight("one");
 }
 
+/// Goal: an upstream all of whose streams are taken is passed by for the moment, and not taken for one that is gone.
+#[test]
+fn full_is_not_gone() {
+    static HELD: AtomicUsize = AtomicUsize::new(0);
+    static MAY_GO: AtomicBool = AtomicBool::new(false);
+    // One stream on each of the connections that a core makes.
+    const PLACES: usize = 8;
+    let mut builder = h2::server::Builder::new();
+    builder.max_concurrent_streams(1);
+    let full = H2App::with(builder, |mut server| {
+        Box::pin(async move {
+            while let Some(Ok((_, mut respond))) = server.accept().await {
+                tokio::task::spawn_local(async move {
+                    HELD.fetch_add(1, Ordering::SeqCst);
+                    while !MAY_GO.load(Ordering::SeqCst) {
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
+                    let mut stream = respond.send_response(ok(), false).unwrap();
+                    send(&mut stream, Bytes::from_static(b"full"), true).await;
+                });
+            }
+        })
+    });
+    let quick = App::named("b");
+    let site = Site::start_with(
+        |settings| settings.cores = Some(1),
+        |route| {
+            site::forward(route).balance = Balance::RoundRobin;
+            site::forward(route).timeout = Duration::from_secs(60);
+        },
+    );
+    // Nobody warms up, so that turns alternate.
+    let traffic = Traffic { slow_start: Duration::ZERO, ..Traffic::default() };
+    site.edge.traffic(BTreeMap::from([("app".to_owned(), traffic)]));
+    site.serve(&[full.upstream("full")]);
+    std::thread::scope(|scope| {
+        let mut held = Vec::new();
+        let mut hold = || {
+            held.push(scope.spawn(|| site.get("/").status));
+            let count = held.len() as u64;
+            eventually("it has its seat", || site.edge.in_flight("full").requests >= count);
+        };
+        // A core hears how few streams a connection bears when it uses it: some requests queue behind others.
+        while HELD.load(Ordering::SeqCst) < PLACES {
+            hold();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        hold();
+        site.serve(&[full.upstream("full"), quick.upstream("b")]);
+        for _ in 0..4 {
+            assert_eq!(site.get("/").text(), "b GET / HTTP/1.1");
+        }
+        MAY_GO.store(true, Ordering::SeqCst);
+        assert!(held.into_iter().all(|held| held.join().unwrap() == 200));
+    });
+    site.assert_nothing_in_flight("full");
+    let mut answers = [site.get("/").text(), site.get("/").text()];
+    answers.sort_unstable();
+    assert_eq!(answers, ["b GET / HTTP/1.1", "full"], "it has its turn at once");
+}
+
 /// Goal: an upstream that declines everything is not asked on and on.
 #[test]
 fn does_not_insist() {
@@ -239,7 +303,7 @@ fn moves_on_after_goaway() {
                     server.graceful_shutdown();
                 }
                 tokio::task::spawn_local(async move {
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                     respond.send_response(ok(), true).unwrap();
                 });
             }
@@ -295,12 +359,12 @@ fn cancels_at_the_upstream() {
                 assert!(body.data().await.unwrap().is_err());
             } else {
                 while site.edge.in_flight("one").requests == 0 {
-                    tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                    tokio::time::sleep(Duration::from_millis(5)).await;
                 }
                 stream.send_reset(Reason::CANCEL);
             }
             while CANCELLED.load(Ordering::SeqCst) == before {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
         }
     });
@@ -315,7 +379,7 @@ fn ends_with_the_last_stream() {
         Box::pin(async move {
             let mut stream = respond.send_response(ok(), false).unwrap();
             while !MAY_END.load(Ordering::SeqCst) {
-                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
             }
             send(&mut stream, Bytes::from_static(b"end"), true).await;
         })

@@ -123,6 +123,27 @@ fn services_share_requests() {
     assert!(metrics.contains(&line), "{metrics}");
 }
 
+/// Goal: what happens to replicas does not touch the routes: shares are kept while deploys go on.
+#[test]
+fn shares_outlive_deploys() {
+    let site = Site::start_with(|settings| settings.cores = Some(1), |_| {});
+    let (old, new) = (App::named("old"), App::named("new"));
+    let target = |service: &str, weight| Target { service: service.into(), weight };
+    let forward = Forward { to: vec![target("old", 1), target("new", 1)], ..Forward::to("app") };
+    site.edge.routes(vec![Route::new("all", Action::Forward(forward))]).unwrap();
+    for number in 0..20 {
+        let replica = old.upstream(&format!("old-{number}"));
+        let generation = site.edge.upstreams(BTreeMap::from([
+            ("old".to_owned(), vec![replica]),
+            ("new".to_owned(), vec![new.upstream("new-1")]),
+        ]));
+        eventually("settled", || site.edge.settled(generation));
+        assert_eq!(site.get("/").status, 200);
+    }
+    let shares = (old.asks().len(), new.asks().len());
+    assert!((8..=12).contains(&shares.0) && shares.0 + shares.1 == 20, "{shares:?}");
+}
+
 fn network(address: &str, prefix: u8) -> Network {
     Network { address: address.parse().unwrap(), prefix }
 }

@@ -17,7 +17,7 @@ use prumo_clock::Moment;
 use super::Journey;
 use crate::body::{BodyCut, Meter, Upload};
 use crate::client::{Again, Pace, Phase};
-use crate::link::{CONNECT_TIMEOUT, Failure, Link};
+use crate::link::{Failure, Link, NoLink};
 use crate::record::Record;
 use crate::respond::Refusal;
 use crate::upstream::{NoSeat, Outcome, Seat, Upstream, Wish};
@@ -246,13 +246,18 @@ impl Journey<'_> {
         if !wants_fresh && let Some(link) = upstream.take_idle(now) {
             return Some(link);
         }
-        match self.core.clock.timeout(CONNECT_TIMEOUT, upstream.open(self.core)).await {
-            Ok(Ok(mut link)) => {
+        match upstream.open(self.core).await {
+            Ok(mut link) => {
                 link.idle_since = now;
                 return Some(Box::new(link));
             }
-            Ok(Err(error)) => tracing::debug!(replica = upstream.id(), %error, "upstream refuses a connection"),
-            Err(_) => tracing::debug!(replica = upstream.id(), "upstream does not accept a connection in time"),
+            Err(NoLink::Refused(error)) => {
+                tracing::debug!(replica = upstream.id(), %error, "upstream refuses a connection");
+            }
+            Err(NoLink::NoPlace) => {
+                tracing::debug!(replica = upstream.id(), "all places at the upstream are taken");
+                return None;
+            }
         }
         let refused = self.core.clock.now();
         seat.finished(Outcome::Refused, refused.since(now), refused);

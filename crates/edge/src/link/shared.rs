@@ -19,7 +19,7 @@ use prumo_clock::Moment;
 use prumo_drain::Stage;
 use tokio::sync::Notify;
 
-use super::{Failure, Link, connect, failure};
+use super::{CONNECT_TIMEOUT, Failure, Link, NoLink, connect, failure, in_time};
 use crate::body::Upload;
 use crate::client::Pace;
 use crate::core::Core;
@@ -32,6 +32,9 @@ const STREAMS_MAX: usize = 100;
 /// Connections of one core to one upstream: with the above, more requests than one replica serves at once.
 const CONNECTIONS_MAX: usize = 8;
 
+/// How long a request waits for a place before another upstream is tried: their streams may stay open for hours.
+const PLACE_PATIENCE: Duration = Duration::from_millis(100);
+
 /// Long enough for a quiet minute, short enough not to hold sockets over night.
 const IDLE_AGE_MAX: Duration = Duration::from_secs(60);
 
@@ -40,6 +43,8 @@ const IDLE_AGE_MAX: Duration = Duration::from_secs(60);
 pub(crate) struct Pool {
     connections: RefCell<Vec<Rc<Shared>>>,
     is_opening: Cell<bool>,
+    /// In the last handshake it chose HTTP/1.1, so connections are not shared, and not waited for.
+    speaks_h1: Cell<bool>,
     /// No longer in the table: connections are not kept.
     is_retired: Cell<bool>,
     /// A place became free, or an attempt to connect has ended.
@@ -57,27 +62,41 @@ struct Shared {
 }
 
 impl Pool {
-    /// A place on a connection; makes one where all are full, one at a time. The caller limits the time.
-    pub(crate) async fn take(self: &Rc<Self>, core: &Core, upstream: &Upstream) -> io::Result<Link> {
+    /// A place on a connection; makes one where all are full, one at a time.
+    pub(crate) async fn take(self: &Rc<Self>, core: &Core, upstream: &Upstream) -> Result<Link, NoLink> {
+        let began = core.clock.now();
         loop {
             if let Some(place) = self.find() {
                 return Ok(Link::on(place, core.clock.now()));
             }
-            if self.is_opening.get() || self.connections.borrow().len() >= CONNECTIONS_MAX {
-                self.changed.notified().await;
-                continue;
+            if self.speaks_h1.get() {
+                return in_time(core, self.open(core, upstream)).await;
             }
-            let _opening = Opening::begin(self);
-            let stream = connect(upstream).await?;
-            if !stream.speaks_h2() {
-                return Link::single(core, stream).await;
+            let is_full = self.connections.borrow().len() >= CONNECTIONS_MAX;
+            if !is_full && !self.is_opening.get() {
+                let _opening = Opening::begin(self);
+                return in_time(core, self.open(core, upstream)).await;
             }
-            let shared = Rc::new(open(core, stream, upstream.secure.is_some()).await?);
-            if !self.is_retired.get() {
-                self.connections.borrow_mut().push(Rc::clone(&shared));
+            let patience = if is_full { PLACE_PATIENCE } else { CONNECT_TIMEOUT };
+            let left = (began + patience).since(core.clock.now());
+            if left.is_zero() || core.clock.timeout(left, self.changed.notified()).await.is_err() {
+                return Err(NoLink::NoPlace);
             }
-            return Ok(Link::on(self.place(&shared), core.clock.now()));
         }
+    }
+
+    /// A new connection: shared from now on, if the upstream agrees to HTTP/2.
+    async fn open(self: &Rc<Self>, core: &Core, upstream: &Upstream) -> io::Result<Link> {
+        let stream = connect(upstream).await?;
+        self.speaks_h1.set(!stream.speaks_h2());
+        if self.speaks_h1.get() {
+            return Link::single(core, stream).await;
+        }
+        let shared = Rc::new(open(core, stream, upstream.secure.is_some()).await?);
+        if !self.is_retired.get() {
+            self.connections.borrow_mut().push(Rc::clone(&shared));
+        }
+        Ok(Link::on(self.place(&shared), core.clock.now()))
     }
 
     /// A place on the connection that was made first: those made for a burst may grow idle.
