@@ -4,6 +4,7 @@ mod handshake;
 mod names;
 mod pair;
 mod rules;
+mod store;
 mod x509;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use rustls::sign::CertifiedKey;
 pub(crate) use handshake::shake_hands;
 pub(crate) use names::Names;
 pub(crate) use rules::{FINGERPRINT, Introduction, Rules, SUBJECT, Shown, is_about_certificate};
+pub(crate) use store::Store;
 
 use crate::authority::{Authority, LEAF_RENEWAL};
 use crate::error::EdgeError;
@@ -86,6 +88,7 @@ pub(crate) struct Tls {
     kept: Vec<Kept>,
     asked: Vec<KeptRule>,
     authority: Authority,
+    store: Store,
     local: Local,
     clock: Clock,
 }
@@ -141,6 +144,7 @@ impl Tls {
         files: &[CertificateFiles],
         asked: &[ClientCertificates],
         authority: Authority,
+        store: Store,
         clock: Clock,
     ) -> Result<Tls, EdgeError> {
         let certificates = Arc::new(Certificates::default());
@@ -156,6 +160,7 @@ impl Tls {
             kept: Vec::new(),
             asked: Vec::new(),
             authority,
+            store,
             local,
             clock,
         };
@@ -175,7 +180,7 @@ impl Tls {
         let now = self.clock.wall();
         let mut fresh = Vec::new();
         for files in files.iter().filter(|files| !self.kept.iter().any(|kept| &kept.files == *files)) {
-            fresh.push(Kept::open(files, now)?);
+            fresh.push(Kept::open(files, &self.store, now)?);
         }
         let mut fresh_rules = Vec::new();
         for asked in asked.iter().filter(|asked| !self.asked.iter().any(|rule| rule.settings() == *asked)) {
@@ -190,6 +195,7 @@ impl Tls {
         }
         self.kept.append(&mut fresh);
         self.kept.retain(|kept| files.contains(&kept.files));
+        self.store.retain(files);
         self.kept.sort_by_key(|kept| files.iter().position(|files| &kept.files == files));
         self.asked.append(&mut fresh_rules);
         self.asked.retain(|rule| asked.contains(rule.settings()));
@@ -218,7 +224,10 @@ impl Tls {
         let _ = self.config.ticketer.decrypt(&[]);
         let mut changed = false;
         for kept in &mut self.kept {
-            changed |= kept.look(now);
+            if kept.look(now) {
+                self.store.keep(&kept.files);
+                changed = true;
+            }
         }
         for rule in &mut self.asked {
             changed |= rule.look(&self.certificates);

@@ -12,14 +12,15 @@ use crate::error::EdgeError;
 use crate::secure::{Redirect, Secure};
 use crate::settings::{Bound, CertificateFiles, ClientCertificates, Port, Route, Settings};
 use crate::table::Table;
-use crate::tls::{self, CertificateState, Tls};
+use crate::tls::{self, CertificateState, Store, Tls};
 
 pub(super) fn open(settings: &Settings, clock: Clock) -> Result<Option<Tls>, EdgeError> {
     if settings.https == Port::Off {
         return Ok(None);
     }
     let authority = Authority::open(&settings.certs_folder, clock.clone())?;
-    Tls::open(&settings.certificates, &settings.client_certificates, authority, clock).map(Some)
+    let store = Store::at(settings.certs_folder.join("kept"));
+    Tls::open(&settings.certificates, &settings.client_certificates, authority, store, clock).map(Some)
 }
 
 impl Edge {

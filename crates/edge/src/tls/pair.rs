@@ -10,6 +10,7 @@ use rustls::pki_types::pem::{self, PemObject as _};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
+use super::store::Store;
 use super::{provider, x509};
 use crate::error::EdgeError;
 use crate::settings::CertificateFiles;
@@ -96,14 +97,26 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    pub(crate) fn open(files: &CertificateFiles, now: Timestamp) -> Result<Kept, EdgeError> {
+    /// What the files hold, or what they held when it could last serve.
+    pub(crate) fn open(files: &CertificateFiles, store: &Store, now: Timestamp) -> Result<Kept, EdgeError> {
         // Looked at before they are read: what changes in between is seen the next time.
         let seen = marks(files);
-        let pair = Pair::read(files)?;
+        let (pair, trouble) = match Pair::read(files) {
+            Ok(pair) => {
+                store.keep(files);
+                (pair, None)
+            }
+            Err(error) => {
+                let Some(pair) = store.find(files) else { return Err(error) };
+                let certificate = files.certificate.display();
+                tracing::error!(%certificate, why = %error, "certificate files cannot serve: the last good ones do");
+                (pair, Some(error.to_string()))
+            }
+        };
         if let Some(why) = pair.out_of_date(now) {
             tracing::warn!(certificate = %files.certificate.display(), why, "certificate is served that clients refuse");
         }
-        Ok(Kept { files: files.clone(), pair, trouble: None, seen })
+        Ok(Kept { files: files.clone(), pair, trouble, seen })
     }
 
     /// Takes what is in the files now if they have changed and it can serve. True when it was taken.

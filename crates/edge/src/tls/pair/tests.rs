@@ -34,6 +34,10 @@ impl Folder {
         folder
     }
 
+    fn store(&self) -> Store {
+        Store::at(self._folder.path().join("kept"))
+    }
+
     /// As renewals do: a new file in place of the old one.
     fn put(&self, certificate: &str, key: &str) {
         for (file, text) in [(&self.files.certificate, certificate), (&self.files.key, key)] {
@@ -56,7 +60,7 @@ fn the_last_good_pair_is_kept() {
     let (first, second) = (make(NOW - 1..NOW + 10), make(NOW - 1..NOW + 20));
     let expired = make(NOW - 30..NOW - 1);
     let folder = Folder::with(&first);
-    let mut kept = Kept::open(&folder.files, now()).unwrap();
+    let mut kept = Kept::open(&folder.files, &folder.store(), now()).unwrap();
     let ten_days = kept.pair.expires;
     assert!(!kept.look(now()), "nothing has changed");
     for (certificate, key, why) in [
@@ -83,7 +87,7 @@ fn the_last_good_pair_is_kept() {
 #[test]
 fn an_expired_pair_is_replaced() {
     let folder = Folder::with(&make(NOW - 30..NOW - 2));
-    let mut kept = Kept::open(&folder.files, now()).unwrap();
+    let mut kept = Kept::open(&folder.files, &folder.store(), now()).unwrap();
     assert!(kept.pair.out_of_date(now()).is_some());
     let other = make(NOW - 30..NOW - 1);
     folder.put(&other.certificate, &other.key);
@@ -103,4 +107,41 @@ fn dates_are_judged() {
     check(NOW + 1..NOW + 2, Some("it is not vali"));
     // The clock of this machine is right by the century, at least.
     assert!(Clock::system().wall() > now());
+}
+
+/// Goal: a start after the files have gone bad serves what they last held, says why, and takes them when they are good again;
+/// a pair that never served is refused, and what is not named any more is forgotten.
+#[test]
+fn a_start_finds_the_last_good_pair() {
+    let (first, second) = (make(NOW - 1..NOW + 10), make(NOW - 1..NOW + 20));
+    let folder = Folder::with(&first);
+    let (files, store) = (&folder.files, folder.store());
+    let ten_days = Kept::open(files, &store, now()).unwrap().pair.expires;
+    for (certificate, key) in [("", ""), ("rubbish", first.key.as_str()), (&second.certificate, &first.key)] {
+        folder.put(certificate, key);
+        let kept = Kept::open(files, &store, now()).unwrap();
+        assert_eq!(kept.pair.expires, ten_days);
+        assert!(kept.trouble.is_some_and(|why| why.contains("a.pem") || why.contains("a.key")));
+    }
+    fs::remove_file(&files.certificate).unwrap();
+    let mut kept = Kept::open(files, &store, now()).unwrap();
+    folder.put(&second.certificate, &second.key);
+    assert!(kept.look(now()), "good files are taken");
+    assert_eq!((kept.trouble.as_ref(), kept.pair.expires > ten_days), (None, true));
+    let other = CertificateFiles { certificate: files.key.clone(), key: files.key.clone() };
+    assert!(Kept::open(&other, &store, now()).is_err(), "one that never served");
+    store.retain(std::slice::from_ref(&other));
+    folder.put("", "");
+    assert!(Kept::open(files, &store, now()).is_err(), "one that was forgotten");
+}
+
+/// Goal: a kept key is for nobody else.
+#[test]
+fn kept_keys_are_private() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let folder = Folder::with(&make(NOW - 1..NOW + 10));
+    drop(Kept::open(&folder.files, &folder.store(), now()).unwrap());
+    let kept: Vec<_> = fs::read_dir(folder._folder.path().join("kept")).unwrap().flatten().collect();
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
