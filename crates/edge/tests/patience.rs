@@ -267,3 +267,26 @@ fn app_that_refuses(answers: bool) -> SocketAddr {
     });
     address
 }
+
+/// Goal: a client that asks before it sends is told to go on only when its upload is wanted: what is too large by its own
+/// word is refused without a byte of it (OBJ-05).
+#[test]
+fn an_unwanted_upload_is_not_sent() {
+    for fast in PATHS {
+        let app = App::named("one");
+        let site = Site::start_with(|settings| settings.fast_path = fast, |route| route.body_max = 10);
+        site.serve(&[app.upstream("one")]);
+        for (length, expected) in [(11, "HTTP/1.1 413 "), (10, "HTTP/1.1 100 Continue\r\n\r\n")] {
+            let mut wire = site.connect();
+            let head =
+                format!("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: {length}\r\nExpect: 100-continue\r\n\r\n");
+            wire.send(head.as_bytes());
+            assert!(wire.read_until("\r\n\r\n").starts_with(expected), "{length} bytes, fast: {fast}");
+            if length == 10 {
+                wire.send(b"ten bytes!");
+                assert_eq!(wire.answer().status, 200);
+            }
+        }
+        assert_eq!(app.asks().len(), 1);
+    }
+}
