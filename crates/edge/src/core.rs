@@ -15,6 +15,7 @@ use rustls::ServerConfig;
 use tokio::sync::Notify;
 
 use crate::access_log::{Lines, Mailbox};
+use crate::balance::hash;
 use crate::client::{Client, Phase};
 use crate::deadline::{Deadlines, SWEEP_EVERY};
 use crate::edge;
@@ -40,7 +41,7 @@ pub(crate) struct Shared {
     pub(crate) connections: AtomicU32,
     /// What the cookies of sticky routes are made with.
     pub(crate) sticky_key: [u8; 32],
-    /// The same by address.
+    /// Client connections by address.
     pub(crate) crowd: Crowd,
     /// Whether idle connections outlive a stop until their next request or their own timeout.
     pub(crate) keeps_idle: AtomicBool,
@@ -303,7 +304,7 @@ impl Core {
         self.ids.set([prefix, count.wrapping_add(1)]);
         let mut id = [0; 32];
         write_hex(&mut id[..16], prefix);
-        write_hex(&mut id[16..], mix(count));
+        write_hex(&mut id[16..], hash::mix(count));
         id
     }
 
@@ -402,11 +403,4 @@ impl Drop for OpenConnection {
             core.ended.notify_one();
         }
     }
-}
-
-/// The finaliser of SplitMix64: one to one, so that counted inputs never meet.
-pub(crate) fn mix(number: u64) -> u64 {
-    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
 }

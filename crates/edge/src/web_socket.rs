@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 
 use crate::core::Core;
 use crate::http2::{OpenStream, poll_capacity};
+use crate::trace::write_hex;
 
 const KEY: HeaderName = header::SEC_WEBSOCKET_KEY;
 
@@ -38,8 +39,11 @@ pub(crate) fn take(parts: &mut request::Parts) -> Option<(Handover, oneshot::Sen
 /// The key that HTTP/1.1 wants and HTTP/2 does not have: the base64 of 16 bytes nobody can know beforehand.
 pub(crate) fn add_key(headers: &mut HeaderMap, core: &Core) {
     let mut key = *b"000000000000000000000A==";
-    // Hexadecimal digits are also digits of base64.
-    key[..21].copy_from_slice(&core.request_id()[11..]);
+    // Hexadecimal digits are also digits of base64. A request's id would be no secret: the client is told it.
+    let mut digits = [0; 32];
+    write_hex(&mut digits[..16], core.clock.random());
+    write_hex(&mut digits[16..], core.clock.random());
+    key[..21].copy_from_slice(&digits[..21]);
     headers.insert(KEY, HeaderValue::from_bytes(&key).expect("base64 is a header value"));
 }
 

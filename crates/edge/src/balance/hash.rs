@@ -37,7 +37,7 @@ pub(crate) fn number_of(bytes: &[u8]) -> u64 {
     mix(fnv)
 }
 
-/// The finaliser of SplitMix64.
+/// The finaliser of SplitMix64: one to one, so that counted inputs never meet.
 pub(crate) fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

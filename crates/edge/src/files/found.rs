@@ -11,6 +11,8 @@ use rustix::fs::Stat;
 use super::accept::Coding;
 use super::kind;
 
+use crate::balance::hash::mix;
+
 /// A file beside another counts as older only by more than this: tools that write both take a moment, and copies round.
 const OLDER_BY: Duration = Duration::from_secs(2);
 
@@ -171,11 +173,4 @@ fn now_nanos(now: SystemTime) -> i128 {
         Ok(after) => after.as_nanos() as i128,
         Err(before) => -(before.duration().as_nanos() as i128),
     }
-}
-
-/// The finaliser of SplitMix64.
-fn mix(number: u64) -> u64 {
-    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    number ^ (number >> 31)
 }

@@ -7,6 +7,8 @@
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use crate::balance::hash::mix;
+
 /// Cells in a row: some times the connections of a busy site, so that two addresses rarely meet. A power of two.
 const CELLS: usize = 1 << 15;
 
@@ -60,7 +62,7 @@ fn key_of(ip: IpAddr) -> u64 {
 }
 
 fn place(key: u64, secret: u64) -> usize {
-    let mixed = crate::core::mix(crate::core::mix(key ^ secret).wrapping_add(secret));
+    let mixed = mix(mix(key ^ secret).wrapping_add(secret));
     mixed as usize & (CELLS - 1)
 }
 
