@@ -144,6 +144,38 @@ fn shares_outlive_deploys() {
     assert!((8..=12).contains(&shares.0) && shares.0 + shares.1 == 20, "{shares:?}");
 }
 
+/// Goal: a request takes one turn of a route's services, also where the fast path leaves it to the general one.
+#[test]
+fn a_request_takes_one_turn() {
+    for fast_path in [true, false] {
+        let set = |settings: &mut prumo_edge::Settings| (settings.cores, settings.fast_path) = (Some(1), fast_path);
+        let site = Site::start_with(set, |_| {});
+        let apps = [App::named("a"), App::named("b")];
+        let target = |service: &str| Target { service: service.into(), weight: 1 };
+        let forward = Forward { to: vec![target("a"), target("b")], ..Forward::to("a") };
+        let action = Action::Forward(forward.clone());
+        site.edge.routes(vec![Route { body_max: 10, ..Route::new("all", action) }]).unwrap();
+        let service = |number: usize| {
+            let name = ["a", "b"][number];
+            (name.to_owned(), vec![apps[number].upstream(name)])
+        };
+        let generation = site.edge.upstreams(BTreeMap::from([service(0), service(1)]));
+        eventually("settled", || site.edge.settled(generation));
+        for turn in 0..12 {
+            let mut wire = site.connect();
+            if turn % 3 == 1 {
+                // Too large to be plain, and refused.
+                wire.send(b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 11\r\n\r\n");
+                assert_eq!(wire.answer().status, 413);
+                continue;
+            }
+            wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+            let expected = ["a GET / HTTP/1.1", "b GET / HTTP/1.1"][forward.choose(turn)];
+            assert_eq!(wire.answer().text(), expected, "turn {turn}, {fast_path}");
+        }
+    }
+}
+
 fn network(address: &str, prefix: u8) -> Network {
     Network { address: address.parse().unwrap(), prefix }
 }
