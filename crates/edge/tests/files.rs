@@ -452,7 +452,8 @@ fn finishes_what_was_replaced() {
 fn takes_little_memory() {
     let shop = Shop::open();
     shop.write_large("large.bin", 512 << 20);
-    let slow: Vec<Wire> = (0..200)
+    // More would fill what the system has for all sockets, several MiB each, and it would cut those of other tests.
+    let slow: Vec<Wire> = (0..50)
         .map(|_| {
             let mut wire = shop.site.connect();
             wire.send(request("GET", "/large.bin", &[]).as_bytes());
@@ -465,7 +466,7 @@ fn takes_little_memory() {
     let sent = std::io::copy(&mut wire.reader, &mut std::io::sink()).unwrap();
     assert!(sent > 512 << 20, "{sent}");
     let grown = resident_bytes().saturating_sub(before);
-    assert!(grown < 256 << 20, "{grown} bytes more than before, for 201 downloads of 512 MiB");
+    assert!(grown < 256 << 20, "{grown} bytes more than before, for 51 downloads of 512 MiB");
     drop(slow);
 }
 
