@@ -37,7 +37,6 @@ pub(crate) struct Client {
     has_unsafe_head: Cell<bool>,
     is_silent: Cell<bool>,
     voice: Cell<Voice>,
-    again: Cell<Option<Again>>,
 }
 
 /// Whose answer is being written to an HTTP/1 client. hyper refuses by itself what it cannot read as a request, in words
@@ -82,7 +81,6 @@ impl Client {
             has_unsafe_head: Cell::new(false),
             is_silent: Cell::new(true),
             voice: Cell::new(Voice::Ours),
-            again: Cell::new(None),
         }
     }
 
@@ -132,16 +130,6 @@ impl Client {
     /// Something was read from it.
     pub(crate) fn speaks(&self) {
         self.is_silent.set(false);
-    }
-
-    /// The fast path asked in vain; the general path is to ask again, and knows what was tried.
-    pub(crate) fn ask_again(&self, again: Again) {
-        self.again.set(Some(again));
-    }
-
-    /// What was tried for the request that is asked again.
-    pub(crate) fn take_again(&self) -> Option<Again> {
-        self.again.take()
     }
 
     /// Nothing was ever read from it.
@@ -223,6 +211,7 @@ pub(crate) struct Pace {
     is_condemned: Cell<bool>,
     /// The request's body was not read to its end, and its connection carries no other.
     has_unread: Cell<bool>,
+    again: Cell<Option<Again>>,
 }
 
 impl Pace {
@@ -241,10 +230,21 @@ impl Pace {
             ends: OnceCell::new(),
             is_condemned: Cell::new(false),
             has_unread: Cell::new(false),
+            again: Cell::new(None),
         };
         // A new connection is not given the long patience of one that has already sent a request.
         pace.deadline.arm(settings.header_timeout);
         pace
+    }
+
+    /// The fast path asked in vain; the general path is to ask again, and knows what was tried.
+    pub(crate) fn ask_again(&self, again: Again) {
+        self.again.set(Some(again));
+    }
+
+    /// What was tried for the request that is asked again.
+    pub(crate) fn take_again(&self) -> Option<Again> {
+        self.again.take()
     }
 
     pub(crate) fn idle_timeout(&self) -> Duration {

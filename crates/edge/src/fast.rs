@@ -1,4 +1,4 @@
-//! Plain HTTP/1.1 requests to HTTP/1.1 upstreams, and for files, without anything in between.
+//! Plain requests to HTTP/1.1 upstreams, and for files, without anything in between.
 //!
 //! Most requests of most sites ask for nothing special. These go a way of their own: the head is read into spans and
 //! written anew in one pass, bodies pass through the core's scratch buffer, and nothing is allocated that a request does
@@ -9,8 +9,12 @@
 //! ```text
 //! request (bytes → spans → the upstream's head) → seat → link → exchange → answer (bytes → spans → the client's head)
 //! ```
+//!
+//! Requests that come over HTTP/2 go the same way, each from its stream (`fast/stream.rs`) in place of a connection: h2
+//! has read their heads, and takes their answers.
 
 mod answer;
+mod ask;
 mod desk;
 mod exchange;
 mod file;
@@ -19,6 +23,7 @@ mod link;
 mod pending;
 mod refuse;
 mod request;
+mod stream;
 
 use std::io;
 use std::pin::Pin;
@@ -26,29 +31,25 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Version};
+use http::{HeaderMap, Version};
 use tokio::io::AsyncWrite as _;
 
-use self::exchange::{After, Books, Exchange};
+use self::ask::{Ask, Seated};
+use self::exchange::After;
 use self::file::FileAsk;
 use self::pending::Pending;
 use self::request::{Plain, Reading};
-use crate::admit;
 use crate::client::{Client, Phase};
 use crate::core::Core;
 use crate::framing::chunks;
-use crate::host;
 use crate::linger::linger;
-use crate::record::{Head, Record};
-use crate::route::Question;
-use crate::secure::Way;
 use crate::settings::{Action, Balance, Forward, Route, TraceFrom, Tracing};
 use crate::stream::{ClientStream, Scratch};
-use crate::upstream::{Outcome, Wish};
 
 pub(crate) use self::desk::Desk;
 pub(crate) use self::fuzz::{fuzz_chunks, fuzz_request};
 pub(crate) use self::link::{BareLink, IdleLinks};
+pub(crate) use self::stream::{Unserved, serve_stream};
 
 /// A client connection on the fast path.
 struct Connection {
@@ -91,14 +92,6 @@ enum Next {
     File(Box<FileAsk>),
     General,
     Close,
-}
-
-/// A plain request that has a seat at an upstream.
-struct Ask {
-    exchange: Exchange,
-    /// An idle connection to the upstream; without one it is still to be made.
-    link: Option<BareLink>,
-    expects: bool,
 }
 
 impl Connection {
@@ -202,54 +195,19 @@ impl Connection {
         }
     }
 
-    /// Routes, admits, and takes a seat; `None` when any of these is not plain. The upstream's head is completed in
-    /// `page`.
+    /// A seat for a plain request, or its file; `None` when it is not plain for where it goes.
     fn seat(&self, plain: &Plain<'_>, page: &mut Vec<u8>) -> Option<Next> {
-        let (core, client) = (&self.core, &self.client);
-        if plain.bytes > core.settings().headers_max {
+        if plain.bytes > self.core.settings().headers_max {
             return None;
         }
-        let host = host::normalise(plain.host).ok()?;
-        let way = Way { tls: client.tls, tls_before: false, introduction: client.introduction.get() };
-        let secure = core.view.secure();
-        let Ok(None) = secure.admit(&host, plain.path(), way) else { return None };
-        let tls_only = client.tls && secure.names.is_public(&host);
-        let headers = if core.view.asks_headers() { request::headers(&self.read)? } else { HeaderMap::new() };
-        let question = Question {
-            host: &host,
-            path: plain.path(),
-            query: plain.query(),
-            method: &Method::from_bytes(plain.method.as_bytes()).ok()?,
-            headers: &headers,
-        };
-        let (number, route) = core.view.find_plain(&question)?;
-        // A trusted proxy's client, whose address is another, never comes this way.
-        admit::check_address(&route.route.access, Some(client.ip)).ok()?;
-        if matches!(plain.body, request::Framing::Length(length) if length > route.route.body_max) {
-            return None;
+        let asks_headers = self.core.view.asks_headers();
+        let headers = if asks_headers { request::headers(&self.read)? } else { HeaderMap::new() };
+        match ask::seat(&self.core, &self.client, plain, Version::HTTP_11, &headers, page)? {
+            Seated::Upstream(ask) => Some(Next::Ask(ask)),
+            Seated::Files(route, tls_only) => {
+                self.ask_file(plain, route, tls_only).map(|ask| Next::File(Box::new(ask)))
+            }
         }
-        let Action::Forward(forward) = &route.route.action else {
-            return self.ask_file(plain, route, tls_only).map(|ask| Next::File(Box::new(ask)));
-        };
-        let now = core.clock.now();
-        let seat = route.service.look_for_seat(&Wish::plain(&forward.balance), now, &[]).ok()?;
-        core.view.count_turn(number);
-        let mut record = Record::begin(core);
-        let asked = record.started();
-        let (id, trace) = (core.request_id(), core.fresh_trace());
-        record.describe(&head_of(plain), client, &id, trace.as_ref());
-        record.route(&route);
-        record.choose(&seat.upstream);
-        request::finish(page, plain, client, &id, trace.as_ref());
-        let mut link = seat.upstream.take_bare(now);
-        while !plain.is_repeatable() && link.as_ref().is_some_and(|link| !link.lives()) {
-            link = seat.upstream.take_bare(now);
-        }
-        // Copied, so that the page keeps its size for answers, and the request the small buffer that it needs.
-        let mut head = core.desk.borrow_buffer();
-        head.extend_from_slice(page);
-        let exchange = Exchange::new(plain, Books { record, seat, route, id, asked, tls_only }, head);
-        Some(Next::Ask(Ask { exchange, link, expects: plain.expects }))
     }
 
     /// Carries one request and its answer.
@@ -257,7 +215,7 @@ impl Connection {
         let Ask { mut exchange, link, expects } = ask;
         let link = match link {
             Some(link) => Some(link),
-            None => self.connect(&mut exchange).await,
+            None => exchange.connect(&self.core, &self.client.pace).await,
         };
         let Some(mut link) = link else {
             exchange.record.forget();
@@ -277,7 +235,7 @@ impl Connection {
                 self.client.pace.enter(Phase::Waiting);
             }
             After::Again => {
-                self.client.ask_again(exchange.again());
+                self.client.pace.ask_again(exchange.again());
                 exchange.record.forget();
                 self.client.pace.enter(Phase::Waiting);
             }
@@ -287,29 +245,6 @@ impl Connection {
             }
         }
         after
-    }
-
-    /// A new connection to the upstream; `None` when it refuses, which the general path answers to.
-    async fn connect(&mut self, exchange: &mut Exchange) -> Option<BareLink> {
-        let begun = self.core.clock.now();
-        self.client.pace.enter(Phase::Upstream);
-        let upstream = Rc::clone(&exchange.upstream);
-        let connected =
-            self.core.clock.timeout(crate::link::CONNECT_TIMEOUT, crate::link::connect(&upstream.settings)).await;
-        let now = self.core.clock.now();
-        match connected {
-            Ok(Ok(stream)) => {
-                exchange.asked = now;
-                exchange.record.connected(now.since(begun));
-                return Some(BareLink::new(stream, now));
-            }
-            Ok(Err(error)) => tracing::debug!(replica = upstream.id(), %error, "upstream refuses a connection"),
-            Err(_) => tracing::debug!(replica = upstream.id(), "upstream does not accept a connection in time"),
-        }
-        exchange.asked = begun;
-        exchange.finish(Outcome::Refused, now);
-        self.client.pace.enter(Phase::Waiting);
-        None
     }
 
     /// The request is over: what came after it is the next one's.
@@ -330,17 +265,6 @@ impl Connection {
             linger(&self.core, &self.client, &mut self.stream).await;
         }
         self.core.desk.return_buffer(std::mem::take(&mut self.read));
-    }
-}
-
-fn head_of<'a>(plain: &'a Plain<'_>) -> Head<'a> {
-    Head {
-        method: plain.method.as_bytes(),
-        authority: plain.host.as_bytes(),
-        path: plain.path().as_bytes(),
-        version: Version::HTTP_11,
-        user_agent: plain.agent,
-        referer: plain.referer,
     }
 }
 

@@ -97,7 +97,7 @@ pub(crate) async fn answer(
         Err(refusal) => Err((refusal, record)),
     };
     // What the fast path tried, it tried for this request; one that was refused before it was asked has not heard of it.
-    drop(client.take_again());
+    drop(pace.take_again());
     match passed {
         Ok(mut response) => {
             response.headers_mut().insert(forwarded::REQUEST_ID, id);

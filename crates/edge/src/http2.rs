@@ -1,7 +1,7 @@
 //! A client's HTTP/2 connection: h2 speaks the protocol, and one task does the rest.
 //!
 //! All requests of a connection live in this one task, each in a place of its own with a bell of its own: none is
-//! started elsewhere, none takes a lock, and only who has something to do is polled. What they all write goes out
+//! started elsewhere, none takes a lock of ours, and only who has something to do is polled. What they all write goes out
 //! together, before the task rests.
 //!
 //! ```text
@@ -24,7 +24,7 @@ use h2::{Reason, RecvStream};
 use http::Request;
 
 use self::bells::{BELLS, Bells};
-pub(crate) use self::stream::poll_capacity;
+pub(crate) use self::stream::{poll_capacity, send, unless_reset};
 use self::wire::Wire;
 use crate::client::{Client, Pace, Phase};
 use crate::core::Core;

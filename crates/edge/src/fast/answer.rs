@@ -53,18 +53,92 @@ pub(crate) struct Ours<'a> {
     pub(crate) is_last: bool,
 }
 
+/// Where a client's head is written, in the form of its protocol.
+pub(crate) trait Paper {
+    /// Begins a head.
+    fn begin(&mut self, status: StatusCode, reason: &str);
+
+    /// `None` when the line cannot be said in this form.
+    fn line(&mut self, name: &str, value: &[u8]) -> Option<()>;
+
+    fn length(&mut self, length: u64);
+
+    /// The body's length is shown by its end.
+    fn unlimited(&mut self);
+
+    /// Adds what we say with every answer: of `ours.headers` what the app has not `said`, and the date if it has none.
+    fn close(&mut self, ours: &Ours<'_>, said: Said, has_date: bool);
+
+    /// Ends a head that is not the last one.
+    fn close_interim(&mut self);
+
+    /// How much is written, and back to there.
+    fn mark(&self) -> usize;
+    fn undo(&mut self, mark: usize);
+}
+
+/// HTTP/1.1.
+impl Paper for Vec<u8> {
+    fn begin(&mut self, status: StatusCode, reason: &str) {
+        self.extend_from_slice(b"HTTP/1.1 ");
+        self.extend_from_slice(status.as_str().as_bytes());
+        self.push(b' ');
+        self.extend_from_slice(reason.as_bytes());
+        self.extend_from_slice(b"\r\n");
+    }
+
+    fn line(&mut self, name: &str, value: &[u8]) -> Option<()> {
+        write_line(self, name.as_bytes(), value);
+        Some(())
+    }
+
+    fn length(&mut self, length: u64) {
+        self.extend_from_slice(b"content-length: ");
+        crate::json::number(self, length);
+        self.extend_from_slice(b"\r\n");
+    }
+
+    fn unlimited(&mut self) {
+        self.extend_from_slice(b"transfer-encoding: chunked\r\n");
+    }
+
+    fn close(&mut self, ours: &Ours<'_>, said: Said, has_date: bool) {
+        ours.headers.write(self, said, ours.tls);
+        write_line(self, b"x-request-id", ours.id);
+        if !has_date {
+            write_line(self, b"date", ours.date);
+        }
+        if ours.is_last {
+            self.extend_from_slice(b"connection: close\r\n");
+        }
+        self.extend_from_slice(b"\r\n");
+    }
+
+    fn close_interim(&mut self) {
+        self.extend_from_slice(b"\r\n");
+    }
+
+    fn mark(&self) -> usize {
+        self.len()
+    }
+
+    fn undo(&mut self, mark: usize) {
+        self.truncate(mark);
+    }
+}
+
 /// Reads a head and writes the client's to `out`. `is_head` tells that HEAD was asked.
-pub(crate) fn read(bytes: &[u8], is_head: bool, ours: &Ours<'_>, out: &mut Vec<u8>) -> Reading {
+pub(crate) fn read(bytes: &[u8], is_head: bool, ours: &Ours<'_>, out: &mut impl Paper) -> Reading {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_COUNT_MAX];
     let mut response = httparse::Response::new(&mut []);
     let parsed =
         httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut response, bytes, &mut headers);
     match parsed {
         Ok(httparse::Status::Complete(length)) => {
-            let start = out.len();
+            let start = out.mark();
             let reading = read_parsed(length, &response, is_head, ours, out);
             if reading.is_none() {
-                out.truncate(start);
+                out.undo(start);
             }
             reading.unwrap_or(Reading::Bad)
         }
@@ -78,7 +152,7 @@ fn read_parsed(
     response: &httparse::Response<'_, '_>,
     is_head: bool,
     ours: &Ours<'_>,
-    out: &mut Vec<u8>,
+    out: &mut impl Paper,
 ) -> Option<Reading> {
     let status = StatusCode::from_u16(response.code?).ok()?;
     let mut seen = Seen::new(response.version == Some(1));
@@ -89,7 +163,7 @@ fn read_parsed(
         101 => return None,
         _ => {}
     }
-    write_status(out, status, response.reason.unwrap_or_default());
+    out.begin(status, response.reason.unwrap_or_default());
     let names_others = seen.look_at_connection(response.headers);
     for header in response.headers.iter() {
         if !seen.look(header)? || (names_others && is_named(header.name, response.headers)) {
@@ -100,32 +174,16 @@ fn read_parsed(
             Meeting::Says(one) => seen.said |= one,
             Meeting::Pass => {}
         }
-        write_line(out, header.name.as_bytes(), header.value);
+        out.line(header.name, header.value)?;
     }
     if status.is_informational() {
-        out.extend_from_slice(b"\r\n");
+        out.close_interim();
         return Some(Reading::Interim(length));
     }
     let body = seen.body(status, is_head, out)?;
-    ours.headers.write(out, seen.said, ours.tls);
-    write_line(out, b"x-request-id", ours.id);
-    if !seen.has_date {
-        write_line(out, b"date", ours.date);
-    }
-    if ours.is_last {
-        out.extend_from_slice(b"connection: close\r\n");
-    }
-    out.extend_from_slice(b"\r\n");
+    out.close(ours, seen.said, seen.has_date);
     let is_kept = seen.is_kept && !matches!(body, Body::UntilClose);
     Some(Reading::Final(Answer { bytes: length, status, body, is_kept }))
-}
-
-fn write_status(out: &mut Vec<u8>, status: StatusCode, reason: &str) {
-    out.extend_from_slice(b"HTTP/1.1 ");
-    out.extend_from_slice(status.as_str().as_bytes());
-    out.push(b' ');
-    out.extend_from_slice(reason.as_bytes());
-    out.extend_from_slice(b"\r\n");
 }
 
 /// What the headers say that matters here.
@@ -200,13 +258,13 @@ impl Seen {
     }
 
     /// How the body is delimited, said to the client too.
-    fn body(&mut self, status: StatusCode, is_head: bool, out: &mut Vec<u8>) -> Option<Body> {
+    fn body(&mut self, status: StatusCode, is_head: bool, out: &mut impl Paper) -> Option<Body> {
         if self.chunked.is_some() && !self.is_http_11 {
             return None;
         }
         if is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED {
             if let Some(length) = self.length.filter(|_| status != StatusCode::NO_CONTENT && self.chunked.is_none()) {
-                write_length(out, length);
+                out.length(length);
             }
             return Some(Body::Length(0));
         }
@@ -216,25 +274,19 @@ impl Seen {
             (Some(true), _) => {
                 // With a length beside it, a server before this one may have read it in the other way.
                 self.is_kept &= self.length.is_none();
-                out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+                out.unlimited();
                 Some(Body::Chunked(Chunks::default()))
             }
             (None, Some(length)) => {
-                write_length(out, length);
+                out.length(length);
                 Some(Body::Length(length))
             }
             (None, None) => {
-                out.extend_from_slice(b"transfer-encoding: chunked\r\n");
+                out.unlimited();
                 Some(Body::UntilClose)
             }
         }
     }
-}
-
-fn write_length(out: &mut Vec<u8>, length: u64) {
-    out.extend_from_slice(b"content-length: ");
-    crate::json::number(out, length);
-    out.extend_from_slice(b"\r\n");
 }
 
 fn connection_tokens<'a>(headers: &'a [httparse::Header<'_>]) -> impl Iterator<Item = &'a [u8]> {

@@ -4,8 +4,8 @@
 //! nothing more is read until it is taken: so a slow side slows the other, and a busy exchange holds one read at most
 //! for each direction.
 
-mod down;
-mod up;
+pub(super) mod down;
+pub(super) mod up;
 
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -41,12 +41,12 @@ pub(crate) struct Exchange {
     pub(super) tls_only: bool,
     pub(super) asked: Moment,
     /// When the upstream's connection was last known to live.
-    answered: Moment,
+    pub(super) answered: Moment,
     pub(super) is_head: bool,
     /// The client asked for no more after this.
     pub(super) is_last: bool,
     /// May be asked twice without harm.
-    is_repeatable: bool,
+    pub(super) is_repeatable: bool,
     /// What was tried, for who asks again.
     again: Again,
     pub(super) up: Up,
@@ -95,7 +95,7 @@ impl Connection {
             return Poll::Ready(exchange.cut(BodyCut::Client));
         }
         if self.client.pace.is_expired() {
-            return Poll::Ready(self.expire(exchange));
+            return Poll::Ready(exchange.expire(&self.client.pace, self.core.clock.now()));
         }
         Poll::Pending
     }
@@ -109,18 +109,6 @@ impl Connection {
             Poll::Ready(Ok(0) | Err(_)) => true,
             Poll::Ready(Ok(_)) | Poll::Pending => false,
         }
-    }
-
-    fn expire(&mut self, exchange: &mut Exchange) -> After {
-        let refusal = match self.client.pace.phase() {
-            Phase::Upload if self.client.pace.deadline.is_for_body() => Refusal::SLOW_CLIENT,
-            Phase::Download => return exchange.cut(self.client.pace.why_cut()),
-            _ => Refusal::TIMEOUT,
-        };
-        if refusal == Refusal::TIMEOUT {
-            exchange.finish(Outcome::Expired, self.core.clock.now());
-        }
-        exchange.refuse(refusal)
     }
 }
 
@@ -152,7 +140,7 @@ impl Exchange {
     }
 
     /// The answer, or what is left of it, does not reach the client.
-    fn cut(&mut self, why: BodyCut) -> After {
+    pub(super) fn cut(&mut self, why: BodyCut) -> After {
         if self.down.has_begun() {
             self.record.cut(why);
         }
@@ -160,11 +148,24 @@ impl Exchange {
     }
 
     /// Tells the client why, if its answer has not begun.
-    fn refuse(&mut self, refusal: Refusal) -> After {
+    pub(super) fn refuse(&mut self, refusal: Refusal) -> After {
         if !self.down.has_begun() {
             return After::Refuse(refusal);
         }
         self.cut(if refusal == Refusal::BODY_TOO_LARGE { BodyCut::TooLarge } else { BodyCut::Client })
+    }
+
+    /// The client or the upstream has taken too long.
+    pub(super) fn expire(&mut self, pace: &Pace, now: Moment) -> After {
+        let refusal = match pace.phase() {
+            Phase::Upload if pace.deadline.is_for_body() => Refusal::SLOW_CLIENT,
+            Phase::Download => return self.cut(pace.why_cut()),
+            _ => Refusal::TIMEOUT,
+        };
+        if refusal == Refusal::TIMEOUT {
+            self.finish(Outcome::Expired, now);
+        }
+        self.refuse(refusal)
     }
 
     /// How the upstream did.
@@ -175,7 +176,7 @@ impl Exchange {
     }
 
     /// The upstream has said its last word. Counted before the client can know it, as on the general path.
-    fn end(&mut self) {
+    pub(super) fn end(&mut self) {
         self.seat = None;
         self.record.end();
     }
@@ -189,13 +190,13 @@ impl Exchange {
     }
 
     /// Whether an answer with this status is held back, because another upstream may have a better one.
-    fn may_ask_another(&mut self, status: StatusCode) -> bool {
+    pub(super) fn may_ask_another(&mut self, status: StatusCode) -> bool {
         let others = self.route.service.upstreams().len() > 1;
         others && self.may_retry(|retry| retry.on_status.contains(&status.as_u16()))
     }
 
     /// Whether the route and the service's budget let the request be asked again.
-    fn may_retry(&mut self, is_wanted: impl Fn(&Retry) -> bool) -> bool {
+    pub(super) fn may_retry(&mut self, is_wanted: impl Fn(&Retry) -> bool) -> bool {
         let is_allowed = self.forward().is_some_and(|forward| forward.retry.times > 0 && is_wanted(&forward.retry));
         let may = self.is_repeatable && is_allowed && self.route.service.may_ask_again(self.asked);
         if may {
@@ -217,12 +218,12 @@ impl Exchange {
     }
 
     /// How long the upstream may take to begin its answer.
-    fn timeout(&self) -> Duration {
+    pub(super) fn timeout(&self) -> Duration {
         self.forward().map_or(Duration::MAX, |forward| forward.timeout)
     }
 
     /// How long it may say nothing within an answer that has no length.
-    fn idle_timeout(&self) -> Duration {
+    pub(super) fn idle_timeout(&self) -> Duration {
         self.forward().map_or(Duration::MAX, |forward| forward.idle_timeout)
     }
 }

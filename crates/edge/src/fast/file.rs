@@ -12,15 +12,16 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes};
 use http::header::{self, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body as _;
 use rustix::net::SendFlags;
 use tokio::io::{AsyncWrite as _, Interest};
 use tokio::net::TcpStream;
 
+use super::Connection;
+use super::ask::head_of;
 use super::exchange::After;
 use super::request::{self, Framing, Plain};
-use super::{Connection, head_of};
 use crate::body::Body;
 use crate::client::Phase;
 use crate::files::download::{Download, Sent};
@@ -57,7 +58,7 @@ impl Connection {
         parts.headers = request::headers(&self.read[..plain.bytes])?;
         let mut record = Record::begin(&self.core);
         let (id, trace) = (self.core.request_id(), self.core.fresh_trace());
-        record.describe(&head_of(plain), &self.client, &id, trace.as_ref());
+        record.describe(&head_of(plain, Version::HTTP_11), &self.client, &id, trace.as_ref());
         record.route(&route);
         let id = HeaderValue::from_bytes(&id).expect("hexadecimal digits are a header value");
         let terms = Terms::plain(tls_only);

@@ -6,7 +6,8 @@
 
 use std::mem::MaybeUninit;
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
 
 use crate::client::Client;
 use crate::forwarded;
@@ -94,9 +95,9 @@ fn read_parsed<'a>(
         out.extend_from_slice(part);
     }
     let mut seen = Seen::default();
-    for header in request.headers.iter() {
-        if seen.look(header)? {
-            write_line(out, header.name.as_bytes(), header.value);
+    for line in request.headers.iter() {
+        if seen.look(line)? {
+            write_line(out, line.name.as_bytes(), line.value);
         }
     }
     let body = seen.body()?;
@@ -111,6 +112,57 @@ fn read_parsed<'a>(
         is_last: seen.is_last,
         expects: seen.expects && body != Framing::None,
     })
+}
+
+/// The same for a head that came over HTTP/2 and was read by h2. `has_ended` tells that no body follows.
+pub(crate) fn read_parts<'a>(parts: &'a Parts, has_ended: bool, out: &mut Vec<u8>) -> Option<Plain<'a>> {
+    let (method, target) = (parts.method.as_str(), parts.uri.path_and_query()?.as_str());
+    let host = parts.uri.authority()?.as_str();
+    let is_ours = matches!(parts.uri.scheme_str(), Some("http" | "https"));
+    if !is_ours || !is_plain_method(method) || !is_plain_target(target) {
+        return None;
+    }
+    for part in [method, " ", target, " HTTP/1.1\r\nhost: ", host, "\r\n"] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    let mut seen = Seen { host: Some(host), ..Seen::default() };
+    let mut has_cookie = false;
+    for (name, value) in &parts.headers {
+        match name.as_str() {
+            // A second name, an answer with trailers, another way to wait: none of these is plain.
+            "host" | "te" | "trailer" | "expect" | "connection" | "transfer-encoding" => return None,
+            // HTTP/2 may send a cookie in crumbs, HTTP/1 may not (RFC 9113 8.2.3).
+            "cookie" => {
+                if !std::mem::replace(&mut has_cookie, true) {
+                    write_cookie(out, &parts.headers);
+                }
+            }
+            name => {
+                if seen.look(&httparse::Header { name, value: value.as_bytes() })? {
+                    write_line(out, name.as_bytes(), value.as_bytes());
+                }
+            }
+        }
+    }
+    let body = match (has_ended, seen.length) {
+        (true, None | Some(0)) => Framing::None,
+        (false, None) => Framing::Chunked,
+        (false, Some(length @ 1..)) => Framing::Length(length),
+        // It says two things of itself.
+        (true, Some(_)) | (false, Some(0)) => return None,
+    };
+    let (agent, referer) = (seen.agent.unwrap_or_default(), seen.referer.unwrap_or_default());
+    Some(Plain { bytes: 0, method, target, host, agent, referer, body, is_last: false, expects: false })
+}
+
+fn write_cookie(out: &mut Vec<u8>, headers: &HeaderMap) {
+    let mut before: &[u8] = b"cookie: ";
+    for crumb in headers.get_all(header::COOKIE) {
+        out.extend_from_slice(before);
+        out.extend_from_slice(crumb.as_bytes());
+        before = b"; ";
+    }
+    out.extend_from_slice(b"\r\n");
 }
 
 /// Ends the upstream's head with what we say about the client.

@@ -42,7 +42,7 @@ impl Journey<'_> {
     pub(super) async fn ask(&self, mut request: Request<Upload>, record: &mut Record) -> Result<Asked, Refusal> {
         let wish = self.wish(&request);
         let mut attempts = Attempts::default();
-        if let Some(again) = self.client.take_again() {
+        if let Some(again) = self.pace.take_again() {
             attempts.go_on(again);
             attempts.count(record)?;
         }

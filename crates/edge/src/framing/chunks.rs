@@ -1,6 +1,9 @@
-//! Chunked bodies: taken apart strictly, and written anew. Extensions and trailers end here.
+//! Chunked bodies: taken apart strictly, and written anew. Extensions end here, and trailers where nobody asked
+//! for them.
 
 use std::io::Write as _;
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 /// Extensions say nothing to anybody we know of; more than this of them in one body is an attack.
 const EXTENSION_BYTES_MAX: usize = 16 * 1024;
@@ -122,12 +125,27 @@ impl Chunks {
         if byte == b'\n' || self.trailers.len() > TRAILER_BYTES_MAX { Err(BadChunk) } else { Ok(State::Line) }
     }
 
-    /// They go no further, and still have to be trailers.
-    fn check_trailers(&mut self) -> Result<State, BadChunk> {
-        let mut trailers = std::mem::take(&mut self.trailers);
-        trailers.extend_from_slice(b"\r\n");
+    /// What came after the last chunk, once all has ended.
+    pub(crate) fn trailers(&self) -> HeaderMap {
         let mut headers = [httparse::EMPTY_HEADER; TRAILERS_COUNT_MAX];
-        match httparse::parse_headers(&trailers, &mut headers) {
+        let mut map = HeaderMap::new();
+        if let Ok(httparse::Status::Complete((_, found))) = httparse::parse_headers(&self.trailers, &mut headers) {
+            for one in found {
+                if let (Ok(name), Ok(value)) =
+                    (HeaderName::from_bytes(one.name.as_bytes()), HeaderValue::from_bytes(one.value))
+                {
+                    map.append(name, value);
+                }
+            }
+        }
+        map
+    }
+
+    /// They have to be trailers, whether they go further or not.
+    fn check_trailers(&mut self) -> Result<State, BadChunk> {
+        self.trailers.extend_from_slice(b"\r\n");
+        let mut headers = [httparse::EMPTY_HEADER; TRAILERS_COUNT_MAX];
+        match httparse::parse_headers(&self.trailers, &mut headers) {
             Ok(httparse::Status::Complete(_)) => Ok(State::Ended),
             _ => Err(BadChunk),
         }

@@ -1,4 +1,5 @@
-//! One request of an HTTP/2 connection, by the general path, and its answer's way to h2.
+//! One request of an HTTP/2 connection: by the fast path if it is plain, else by the general one, whose answers are
+//! given to h2 here.
 
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -15,6 +16,7 @@ use super::OpenStream;
 use crate::body::{Body, ClientBody};
 use crate::client::{Client, Pace};
 use crate::core::Core;
+use crate::fast::{self, Unserved};
 use crate::forward;
 use crate::web_socket::{self, SocketStream};
 
@@ -44,8 +46,23 @@ async fn answer(
     client: Rc<Client>,
     pace: Rc<Pace>,
     request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
+    respond: SendResponse<Bytes>,
 ) {
+    let mut left = Unserved { request, respond };
+    if fast::may_serve(&core, &client) {
+        let Unserved { request, respond } = left;
+        match fast::serve_stream(&core, &client, &pace, request, respond).await {
+            Some(unserved) => left = unserved,
+            None => return,
+        }
+    }
+    // Boxed, because its state is large and most requests have no use for it.
+    Box::pin(answer_any(core, client, pace, left)).await;
+}
+
+/// The general path.
+async fn answer_any(core: Rc<Core>, client: Rc<Client>, pace: Rc<Pace>, unserved: Unserved) {
+    let Unserved { request, mut respond } = unserved;
     let is_connect = request.method() == Method::CONNECT;
     let (mut parts, recv) = request.into_parts();
     // After a CONNECT comes no body, but perhaps a tunnel's bytes.
@@ -53,27 +70,35 @@ async fn answer(
         if is_connect { (ClientBody::Empty, Some(recv)) } else { (ClientBody::stream(recv, &parts.headers), None) };
     let (handover, promise) = web_socket::take(&mut parts).unzip();
     let request = Request::from_parts(parts, body);
-    let response = {
-        let answer = forward::answer(Rc::clone(&core), Rc::clone(&client), pace, request, handover);
-        let mut answer = pin!(answer);
-        let answered = std::future::poll_fn(|cx| match answer.as_mut().poll(cx) {
-            Poll::Ready(response) => Poll::Ready(Some(response)),
-            // The client has given it up.
-            Poll::Pending if respond.poll_reset(cx).is_ready() => Poll::Ready(None),
-            Poll::Pending => Poll::Pending,
-        });
-        answered.await
-    };
-    let Some(response) = response else { return };
-    let (mut head, body) = response.into_parts();
-    finish_head(&mut head, &core);
-    if let (Some(promise), Some(recv), true) = (promise, recv, head.status.is_success()) {
+    let answer = forward::answer(Rc::clone(&core), Rc::clone(&client), pace, request, handover);
+    let Some(response) = unless_reset(&mut respond, answer).await else { return };
+    if let (Some(promise), Some(recv), true) = (promise, recv, response.status().is_success()) {
+        let mut head = response.into_parts().0;
+        finish_head(&mut head, &core);
         if let Some(send) = send_head(&mut respond, head, false) {
             // Nobody waits for it when the upstream has gone in the same moment.
             let _ = promise.send(SocketStream::new(send, recv, OpenStream::begin(&core, &client, true)));
         }
         return;
     }
+    send(&core, respond, response).await;
+}
+
+/// Works until it is done, or the client has given it up.
+pub(crate) async fn unless_reset<T>(respond: &mut SendResponse<Bytes>, work: impl Future<Output = T>) -> Option<T> {
+    let mut work = pin!(work);
+    std::future::poll_fn(|cx| match work.as_mut().poll(cx) {
+        Poll::Ready(done) => Poll::Ready(Some(done)),
+        Poll::Pending if respond.poll_reset(cx).is_ready() => Poll::Ready(None),
+        Poll::Pending => Poll::Pending,
+    })
+    .await
+}
+
+/// Sends an answer, to its end or to where the client wants no more.
+pub(crate) async fn send(core: &Core, mut respond: SendResponse<Bytes>, response: Response<Body>) {
+    let (mut head, body) = response.into_parts();
+    finish_head(&mut head, core);
     if body.is_end_stream() {
         send_head(&mut respond, head, true);
         return;

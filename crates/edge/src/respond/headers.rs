@@ -154,6 +154,11 @@ impl AnswerHeaders {
                 headers.remove(name);
             }
         }
+        self.add(headers, said, tls);
+    }
+
+    /// Appends what is given to a head in hyper's form whose app has said so much itself.
+    pub(crate) fn add(&self, headers: &mut HeaderMap, said: Said, tls: bool) {
         // Once, not for each of them.
         headers.reserve(self.given.len());
         for given in self.unsaid(said, tls) {

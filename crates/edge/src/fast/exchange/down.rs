@@ -10,17 +10,17 @@ use super::{After, Exchange};
 use crate::body::BodyCut;
 use crate::fast::Connection;
 use crate::fast::answer::{self, Answer, Body, Ours, Reading};
-use crate::fast::chunks;
 use crate::fast::link::BareLink;
+use crate::framing::chunks;
 use crate::respond::Refusal;
 use crate::stream::Scratch;
 use crate::upstream::Outcome;
 
 /// As large as the head of an answer may be.
-const HEAD_BYTES_MAX: usize = Scratch::BYTES;
+pub(in crate::fast) const HEAD_BYTES_MAX: usize = Scratch::BYTES;
 
 /// An upstream that has more than this to say before its answer says nothing.
-const INTERIMS_MAX: u32 = 16;
+pub(in crate::fast) const INTERIMS_MAX: u32 = 16;
 
 /// Up to this size a piece of a body is copied behind its head, which costs less than the kernel's way through two
 /// slices.
@@ -29,18 +29,18 @@ const GATHER_BYTES_MAX: usize = 16 * 1024;
 /// What is left of an answer to be passed on.
 #[derive(Default)]
 pub(crate) struct Down {
-    state: State,
+    pub(in crate::fast) state: State,
     /// Of a head that did not come in one read.
-    part: Vec<u8>,
-    interims: u32,
+    pub(in crate::fast) part: Vec<u8>,
+    pub(in crate::fast) interims: u32,
     /// The upstream's connection may carry another request.
-    is_kept: bool,
+    pub(in crate::fast) is_kept: bool,
     /// The client's may not.
     is_last: bool,
 }
 
 #[derive(Default)]
-enum State {
+pub(crate) enum State {
     #[default]
     Head,
     Body(Body),
@@ -49,12 +49,12 @@ enum State {
 
 impl Down {
     /// The answer has ended where it should, and the upstream goes on.
-    pub(super) fn may_keep_link(&self) -> bool {
+    pub(in crate::fast) fn may_keep_link(&self) -> bool {
         self.is_kept && matches!(self.state, State::Ended)
     }
 
     /// The client has the answer's head, or a part of it.
-    pub(super) fn has_begun(&self) -> bool {
+    pub(in crate::fast) fn has_begun(&self) -> bool {
         !matches!(self.state, State::Head)
     }
 }
@@ -92,7 +92,7 @@ impl Connection {
                 Poll::Ready(Ok(Err(after))) => return Poll::Ready(after),
                 Poll::Ready(Err(error)) => {
                     tracing::debug!(%error, "upstream fails");
-                    return Poll::Ready(self.lose_answer(exchange, is_reused));
+                    return Poll::Ready(exchange.lose_answer(is_reused, self.core.clock.now()));
                 }
                 Poll::Pending => {
                     // What came so far goes to the client now.
@@ -154,7 +154,7 @@ impl Connection {
         page.clear();
         let mut rest = bytes;
         let answer = loop {
-            match answer::read(rest, exchange.is_head, &ours, &mut page) {
+            match answer::read(rest, exchange.is_head, &ours, &mut *page) {
                 Reading::Final(answer) => break answer,
                 Reading::Interim(length) if exchange.down.interims < INTERIMS_MAX => {
                     exchange.down.interims += 1;
@@ -247,33 +247,33 @@ impl Connection {
     /// The upstream has closed.
     fn end_answer(&mut self, cx: &mut Context<'_>, exchange: &mut Exchange, is_reused: bool) -> Result<(), After> {
         if !matches!(exchange.down.state, State::Body(Body::UntilClose)) {
-            return Err(self.lose_answer(exchange, is_reused));
+            return Err(exchange.lose_answer(is_reused, self.core.clock.now()));
         }
         exchange.down.state = State::Ended;
         exchange.end();
         self.send(cx, exchange, chunks::LAST, &[])
     }
+}
 
+impl Exchange {
     /// There is no more of an answer that has not ended.
-    fn lose_answer(&mut self, exchange: &mut Exchange, is_reused: bool) -> After {
-        if exchange.down.has_begun() {
-            return exchange.cut(BodyCut::Upstream);
+    pub(in crate::fast) fn lose_answer(&mut self, is_reused: bool, now: Moment) -> After {
+        if self.down.has_begun() {
+            return self.cut(BodyCut::Upstream);
         }
-        let nothing_came = exchange.down.part.is_empty() && exchange.down.interims == 0;
+        let nothing_came = self.down.part.is_empty() && self.down.interims == 0;
         // The upstream may have closed a kept connection in the same instant, which says nothing about it.
-        if nothing_came && is_reused && exchange.is_repeatable {
+        if nothing_came && is_reused && self.is_repeatable {
             return After::Again;
         }
-        exchange.finish(Outcome::Died, self.core.clock.now());
-        if nothing_came && exchange.may_retry(|retry| retry.on_reset) {
+        self.finish(Outcome::Died, now);
+        if nothing_came && self.may_retry(|retry| retry.on_reset) {
             return After::Again;
         }
         After::Refuse(Refusal::UPSTREAM)
     }
-}
 
-impl Exchange {
-    fn begin_answer(&mut self, answer: &Answer, is_last: bool, now: Moment) {
+    pub(in crate::fast) fn begin_answer(&mut self, answer: &Answer, is_last: bool, now: Moment) {
         self.down.is_kept = answer.is_kept;
         self.down.is_last = is_last;
         self.answered = now;

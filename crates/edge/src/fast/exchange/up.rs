@@ -1,15 +1,15 @@
 //! The request on its way to the upstream.
 
 use std::cell::RefCell;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use super::{After, Exchange};
 use crate::client::{Pace, Phase};
 use crate::fast::Connection;
-use crate::fast::chunks::{self, Chunks};
 use crate::fast::link::BareLink;
 use crate::fast::pending::Pending;
 use crate::fast::request::Framing;
+use crate::framing::chunks::{self, Chunks};
 use crate::respond::Refusal;
 use crate::stream::Scratch;
 
@@ -20,7 +20,7 @@ pub(crate) struct Up {
     /// Something of it has been taken by the upstream's socket.
     pub(crate) is_begun: bool,
     /// Of the body, so far.
-    bytes: u64,
+    pub(in crate::fast) bytes: u64,
     /// The upstream takes no more of it; it may still answer.
     is_broken: bool,
 }
@@ -51,6 +51,36 @@ impl Up {
         self.pending.into_buffer()
     }
 
+    /// Something of it is still to be sent, and the upstream takes it.
+    pub(in crate::fast) fn is_going(&self) -> bool {
+        !self.is_broken && !self.has_ended()
+    }
+
+    /// Sends what waits.
+    pub(in crate::fast) fn poll_pending(
+        &mut self,
+        cx: &mut Context<'_>,
+        link: &mut BareLink,
+        pace: &Pace,
+    ) -> Poll<Result<(), Stop>> {
+        let waiting = self.pending.len();
+        let written = self.pending.poll_write(&mut link.stream, cx);
+        if self.pending.len() < waiting {
+            pace.deadline.progress();
+        }
+        match ready!(written) {
+            Ok(()) => {
+                self.is_begun = true;
+                Poll::Ready(Ok(()))
+            }
+            Err(error) => {
+                self.is_begun |= self.pending.has_begun();
+                tracing::debug!(%error, "upstream takes no more of a request");
+                Poll::Ready(Err(Stop::Upstream))
+            }
+        }
+    }
+
     /// There is more to come than what was pushed.
     pub(crate) fn has_body(&self) -> bool {
         !matches!(self.body, Source::Ended)
@@ -63,7 +93,7 @@ impl Up {
 }
 
 /// Why a piece of a body is not passed on.
-enum Stop {
+pub(in crate::fast) enum Stop {
     Upstream,
     Refuse(Refusal),
 }
@@ -76,25 +106,11 @@ impl Connection {
         link: &mut BareLink,
         exchange: &mut Exchange,
     ) -> Option<After> {
-        if exchange.up.is_broken || exchange.up.has_ended() {
+        if !exchange.up.is_going() {
             return None;
         }
-        match self.poll_up(cx, link, exchange) {
-            Poll::Pending => None,
-            Poll::Ready(Ok(())) => {
-                begin_waiting(&self.client.pace, exchange);
-                None
-            }
-            // Nothing was sent, and all of it is still here.
-            Poll::Ready(Err(Stop::Upstream)) if !exchange.up.is_begun => Some(After::Again),
-            Poll::Ready(Err(Stop::Upstream)) => {
-                // It may have answered before it closed.
-                exchange.up.is_broken = true;
-                begin_waiting(&self.client.pace, exchange);
-                None
-            }
-            Poll::Ready(Err(Stop::Refuse(refusal))) => Some(exchange.refuse(refusal)),
-        }
+        let polled = self.poll_up(cx, link, exchange);
+        exchange.judge_up(&polled, &self.client.pace)
     }
 
     fn poll_up(
@@ -104,20 +120,7 @@ impl Connection {
         exchange: &mut Exchange,
     ) -> Poll<Result<(), Stop>> {
         loop {
-            let waiting = exchange.up.pending.len();
-            let written = exchange.up.pending.poll_write(&mut link.stream, cx);
-            if exchange.up.pending.len() < waiting {
-                self.client.pace.deadline.progress();
-            }
-            match written {
-                Poll::Ready(Ok(())) => exchange.up.is_begun = true,
-                Poll::Ready(Err(error)) => {
-                    exchange.up.is_begun |= exchange.up.pending.has_begun();
-                    tracing::debug!(%error, "upstream takes no more of a request");
-                    return Poll::Ready(Err(Stop::Upstream));
-                }
-                Poll::Pending => return Poll::Pending,
-            }
+            ready!(exchange.up.poll_pending(cx, link, &self.client.pace))?;
             if matches!(exchange.up.body, Source::Ended) {
                 return Poll::Ready(Ok(()));
             }
@@ -160,10 +163,32 @@ impl Connection {
     }
 }
 
-/// The upstream's time to answer begins, unless it has answered already.
-fn begin_waiting(pace: &Pace, exchange: &Exchange) {
-    if pace.phase() == Phase::Upload {
-        pace.await_answer(exchange.timeout());
+impl Exchange {
+    /// What follows from how far the request went. `Some` when the exchange is over.
+    pub(in crate::fast) fn judge_up(&mut self, polled: &Poll<Result<(), Stop>>, pace: &Pace) -> Option<After> {
+        match polled {
+            Poll::Pending => None,
+            Poll::Ready(Ok(())) => {
+                self.begin_waiting(pace);
+                None
+            }
+            // Nothing was sent, and all of it is still here.
+            Poll::Ready(Err(Stop::Upstream)) if !self.up.is_begun => Some(After::Again),
+            Poll::Ready(Err(Stop::Upstream)) => {
+                // It may have answered before it closed.
+                self.up.is_broken = true;
+                self.begin_waiting(pace);
+                None
+            }
+            Poll::Ready(Err(Stop::Refuse(refusal))) => Some(self.refuse(*refusal)),
+        }
+    }
+
+    /// The upstream's time to answer begins, unless it has answered already.
+    fn begin_waiting(&self, pace: &Pace) {
+        if pace.phase() == Phase::Upload {
+            pace.await_answer(self.timeout());
+        }
     }
 }
 
