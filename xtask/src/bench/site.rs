@@ -1,6 +1,6 @@
 //! The sites that benchmarks run.
 
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,11 +12,9 @@ use crate::program::{Program, Running, descriptors};
 /// A whole site, from an empty state folder to healthy; slow machines included.
 const READY_WITHIN: Duration = Duration::from_secs(60);
 
-/// A port that was free a moment ago. Benchmarks start their own servers, one after the other.
+/// A port that no outgoing connection of a load can take before its server listens on it.
 pub(crate) fn free_port() -> Result<u16, Failure> {
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).and_then(|listener| listener.local_addr());
-    port.map(|address| address.port())
-        .map_err(|error| Failure::new(format!("no free port on the loopback address: {error}")))
+    Ok(prumo_tests::site::port::free())
 }
 
 pub(super) fn is_listening(port: u16) -> bool {
