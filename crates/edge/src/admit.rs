@@ -53,6 +53,15 @@ pub(crate) fn find_authority(parts: &Parts) -> Result<HeaderValue, Refusal> {
     HeaderValue::from_str(named.as_str()).map_err(|_| Refusal::HOST)
 }
 
+/// Refuses a list of headers above the limit, counted as RFC 9113 10.5.1 counts. Over HTTP/1 the bytes of the head were
+/// counted when it was read.
+pub(crate) fn check_headers(parts: &Parts, headers_max: usize) -> Result<(), Refusal> {
+    const EACH: usize = 32;
+    let target = parts.uri.path_and_query().map_or(0, |path| path.as_str().len());
+    let list = parts.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + EACH).sum::<usize>();
+    if target + list <= headers_max { Ok(()) } else { Err(Refusal::HEADERS_TOO_LARGE) }
+}
+
 /// Refuses a declared body above the limit before a byte of it is read.
 pub(crate) fn check_declared_length(headers: &HeaderMap, body_max: u64) -> Result<(), Refusal> {
     let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();

@@ -144,6 +144,9 @@ fn find_route(core: &Core, client: &Client, parts: &Parts, terms: &mut Terms) ->
     if parts.version != Version::HTTP_2 && client.has_unsafe_head() {
         return Err(Refusal::FRAMING);
     }
+    if parts.version == Version::HTTP_2 {
+        admit::check_headers(parts, core.settings().headers_max)?;
+    }
     admit::check_method(&parts.method)?;
     admit::check_target(&parts.uri)?;
     let authority = admit::find_authority(parts)?;

@@ -46,7 +46,9 @@ const CONNECTION: usize = PLACES;
 const LOOKS_MAX: u32 = 3;
 
 fn builder(settings: &Settings) -> Builder {
-    let headers_max = u32::try_from(settings.headers_max).unwrap_or(u32::MAX);
+    // Who is a little above the limit gets an answer of ours, as over HTTP/1 (`admit::check_headers`). What is far above it
+    // h2 refuses with a bare status, before it holds more.
+    let headers_max = u32::try_from(settings.headers_max.saturating_mul(2)).unwrap_or(u32::MAX);
     let mut h2 = Builder::new();
     // This bounds what one connection can make us hold: 1 MiB of request bodies that no upstream takes, which all streams
     // share, and 100 × 16 KiB of answers that the client does not take.

@@ -73,6 +73,11 @@ impl Refusal {
         Refusal::new(StatusCode::BAD_REQUEST, Reason::Host, "The request does not name one valid host.");
     pub(crate) const FRAMING: Refusal =
         Refusal::new(StatusCode::BAD_REQUEST, Reason::Framing, "The request could not be read safely.");
+    pub(crate) const HEADERS_TOO_LARGE: Refusal = Refusal::new(
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+        Reason::Headers,
+        "The request's headers are larger than this site accepts.",
+    );
     pub(crate) const BODY_TOO_LARGE: Refusal = Refusal::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         Reason::Body,
@@ -157,9 +162,7 @@ impl Refusal {
     /// The refusal of something that could not be read as a request, with the status that the parser found fitting.
     pub(crate) fn unread(status: StatusCode) -> Refusal {
         match status {
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
-                Refusal::new(status, Reason::Headers, "The request's headers are larger than this site accepts.")
-            }
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => Refusal::HEADERS_TOO_LARGE,
             StatusCode::URI_TOO_LONG => {
                 Refusal::new(status, Reason::Headers, "The request's address is longer than this site accepts.")
             }

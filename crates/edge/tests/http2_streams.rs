@@ -400,3 +400,20 @@ fn an_upload_waits_for_its_app() {
     });
     app.join().unwrap();
 }
+
+/// Goal: who sends more headers than the site accepts gets the site's own refusal, and the app hears nothing of it.
+#[test]
+fn too_many_headers_are_refused_readably() {
+    for is_fast in [true, false] {
+        let bench = Bench::new(is_fast);
+        for (large, expected) in
+            [(15_000, "200 OK"), (17_000, "431 Request Header Fields Too Large"), (30_000, "431 Request")]
+        {
+            let request = Request::get("http://a.test/0").header("x-large", "x".repeat(large)).body(()).unwrap();
+            let (got, asks) = bench.ask(request, None);
+            assert!(got.starts_with(expected), "{large}: {got}");
+            assert!(got.contains("x-content-type-options: nosniff"), "{large}: {got}");
+            assert_eq!(asks.len(), usize::from(expected == "200 OK"), "{large}");
+        }
+    }
+}

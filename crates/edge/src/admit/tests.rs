@@ -36,6 +36,21 @@ fn finds_one_authority() {
     check(h2, "/", &[], None);
 }
 
+/// Goal: the headers of a request over HTTP/2 are measured as the limit that it was told counts them.
+#[test]
+fn measures_headers() {
+    let check = |headers_max: usize, expected: Result<(), Refusal>| {
+        assert_eq!(
+            check_headers(&parts(Version::HTTP_2, "https://a/12", &["b"]), headers_max),
+            expected,
+            "{headers_max}"
+        );
+    };
+    let list = "/12".len() + "host".len() + "b".len() + 32;
+    check(list, Ok(()));
+    check(list - 1, Err(Refusal::HEADERS_TOO_LARGE));
+}
+
 /// Goal: declared bodies are measured before they are read.
 #[test]
 fn measures_declared_bodies() {

@@ -20,6 +20,7 @@ use super::ask::{self, Ask, Seated};
 use super::exchange::{After, Exchange};
 use super::link::BareLink;
 use super::request;
+use crate::admit;
 use crate::body::BodyCut;
 use crate::client::{Client, Pace, Phase};
 use crate::core::Core;
@@ -62,6 +63,7 @@ pub(crate) async fn serve_stream(
 
 /// A seat for a plain request.
 fn begin(core: &Rc<Core>, client: &Client, parts: &Parts, recv: &RecvStream) -> Option<Ask> {
+    admit::check_headers(parts, core.settings().headers_max).ok()?;
     let mut page = core.desk.page.borrow_mut();
     page.clear();
     let plain = request::read_parts(parts, recv.is_end_stream(), &mut page)?;
