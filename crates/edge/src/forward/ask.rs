@@ -31,6 +31,10 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 /// Connections tried for one request before giving up.
 const ATTEMPTS_MAX: u32 = 64;
 
+/// Declines of one request that cost nothing of the budget: a burst at a new connection meets one before the upstream has
+/// said how many streams it takes, and perhaps another before all have heard.
+const FREE_DECLINES: u32 = 3;
+
 /// What is to be done next with a request.
 enum Next {
     Answer(Asked),
@@ -117,9 +121,10 @@ impl Journey<'_> {
             Err(Failure::NotSent(unsent)) => Ok(Next::Again(*unsent)),
             Err(Failure::Declined(error)) => {
                 tracing::debug!(replica = errand.seat.upstream.id(), %error, "upstream declines a request");
-                // That costs an upstream little, but not nothing: once is free, and what declines all is not asked on.
-                let is_first = !std::mem::replace(&mut attempts.was_declined, true);
-                match spare.or(unread).filter(|_| is_first || self.route.service.may_ask_again(now)) {
+                // That costs an upstream little, but not nothing, and what declines all is not asked on.
+                attempts.declines += 1;
+                let is_free = attempts.declines <= FREE_DECLINES;
+                match spare.or(unread).filter(|_| is_free || self.route.service.may_ask_again(now)) {
                     Some(request) => {
                         attempts.tried.push(Rc::clone(&errand.seat.upstream));
                         Ok(Next::Again(request))
@@ -337,8 +342,8 @@ struct Attempts {
     count: u32,
     /// Those after which something may have been served twice.
     retries: u32,
-    /// An upstream has said that it did not look at the request.
-    was_declined: bool,
+    /// How often an upstream has said that it did not look at the request.
+    declines: u32,
     /// Already taken for the next attempt.
     seat: Option<Seat>,
     /// An answer that another upstream may better.

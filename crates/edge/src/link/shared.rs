@@ -39,10 +39,11 @@ const PLACE_PATIENCE: Duration = Duration::from_millis(100);
 const IDLE_AGE_MAX: Duration = Duration::from_secs(60);
 
 /// The connections of one core to one upstream.
-#[derive(Default)]
 pub(crate) struct Pool {
     connections: RefCell<Vec<Rc<Shared>>>,
     is_opening: Cell<bool>,
+    /// Streams that a new connection may carry before the upstream has said how many it takes: fewer than it last declined.
+    streams_first: Cell<usize>,
     /// In the last handshake it chose HTTP/1.1, so connections are not shared, and not waited for.
     speaks_h1: Cell<bool>,
     /// No longer in the table: connections are not kept.
@@ -59,6 +60,19 @@ struct Shared {
     streams_max: Rc<Cell<usize>>,
     is_reused: Cell<bool>,
     idle_since: Cell<Moment>,
+}
+
+impl Default for Pool {
+    fn default() -> Pool {
+        Pool {
+            connections: RefCell::default(),
+            is_opening: Cell::new(false),
+            streams_first: Cell::new(STREAMS_MAX),
+            speaks_h1: Cell::new(false),
+            is_retired: Cell::new(false),
+            changed: Notify::new(),
+        }
+    }
 }
 
 impl Pool {
@@ -92,7 +106,7 @@ impl Pool {
         if self.speaks_h1.get() {
             return Link::single(core, stream).await;
         }
-        let shared = Rc::new(open(core, stream, upstream.secure.is_some()).await?);
+        let shared = Rc::new(open(core, stream, upstream.secure.is_some(), self.streams_first.get()).await?);
         if !self.is_retired.get() {
             self.connections.borrow_mut().push(Rc::clone(&shared));
         }
@@ -147,13 +161,13 @@ impl Drop for Opening<'_> {
     }
 }
 
-async fn open(core: &Core, stream: UpstreamStream, is_tls: bool) -> io::Result<Shared> {
+async fn open(core: &Core, stream: UpstreamStream, is_tls: bool, streams_first: usize) -> io::Result<Shared> {
     // Streams may stand still for hours; the kernel finds out when the other side is gone.
     stream.keep_alive();
     let io = Io::upstream(stream, core.scratch.clone());
     let tasks = Tasks(core.stage.clone());
-    let (sender, connection) = builder(tasks).handshake(io).await.map_err(io::Error::other)?;
-    let streams_max = Rc::new(Cell::new(STREAMS_MAX));
+    let (sender, connection) = builder(tasks, streams_first).handshake(io).await.map_err(io::Error::other)?;
+    let streams_max = Rc::new(Cell::new(streams_first));
     let heard = Rc::clone(&streams_max);
     core.stage.spawn_local("http2 upstream", async move {
         let mut connection = pin!(connection);
@@ -171,7 +185,7 @@ async fn open(core: &Core, stream: UpstreamStream, is_tls: bool) -> io::Result<S
     Ok(Shared { sender, scheme, streams, streams_max, is_reused, idle_since: Cell::new(core.clock.now()) })
 }
 
-fn builder(tasks: Tasks) -> Builder<Tasks> {
+fn builder(tasks: Tasks, streams_first: usize) -> Builder<Tasks> {
     let mut builder = Builder::new(tasks);
     // What one connection can make us hold: 1 MiB of answers that no client takes, which all its streams share, and for
     // each stream 64 KiB of a request that the upstream does not take.
@@ -181,7 +195,7 @@ fn builder(tasks: Tasks) -> Builder<Tasks> {
         .max_frame_size(16 * 1024)
         .max_header_list_size(64 * 1024)
         .max_send_buf_size(64 * 1024)
-        .initial_max_send_streams(STREAMS_MAX);
+        .initial_max_send_streams(streams_first);
     builder
 }
 
@@ -218,12 +232,23 @@ impl Place {
         pace: &Pace,
     ) -> Result<Response<Incoming>, Failure> {
         let mut answer = pin!(self.sender.try_send_request(request));
-        std::future::poll_fn(move |cx| match Pin::new(&mut answer).poll(cx) {
+        let answered = std::future::poll_fn(move |cx| match Pin::new(&mut answer).poll(cx) {
             Poll::Ready(answered) => Poll::Ready(answered.map_err(failure)),
             Poll::Pending if pace.is_expired() => Poll::Ready(Err(Failure::Expired)),
             Poll::Pending => Poll::Pending,
         })
-        .await
+        .await;
+        if matches!(answered, Err(Failure::Declined(_))) {
+            self.was_declined();
+        }
+        answered
+    }
+
+    /// So many at once are too many, here and on the next connection.
+    fn was_declined(&self) {
+        let fewer = self.shared.streams.get().saturating_sub(1).clamp(1, self.shared.streams_max.get());
+        self.shared.streams_max.set(fewer);
+        self.pool.streams_first.set(fewer);
     }
 }
 
