@@ -99,7 +99,9 @@ fn refuse_others(folder: &Path, file: &Path) -> Result<(), Refusal> {
             .hint("name another folder: `prumo demo --folder DIR`"));
     }
     // Held for a moment only: the daemon holds the folder itself, and says then who has it.
-    State::hold(folder).map(State::release)
+    State::hold(folder).map(State::release).map_err(|refusal| {
+        refusal.hint("a second demo needs a folder and ports of its own: `prumo demo --folder DIR --http 8081 --https 8444 --admin 7701`")
+    })
 }
 
 fn program() -> Result<PathBuf, Refusal> {

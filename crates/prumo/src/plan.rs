@@ -6,8 +6,8 @@ use std::fmt::Display;
 use prumo_api::ask::{Change, PlanReport};
 use prumo_config::value::duration::show;
 use prumo_config::{
-    AccessLog, Admin, Certificate, Cidr, ClientCertificate, Config, Edge, Hsts, Maintenance, Outside, Rate, Route,
-    Site, Size, Trace,
+    AccessLog, Admin, Certificate, Cidr, ClientCertificate, Config, Edge, Hsts, Maintenance, Outside, Port, Rate,
+    Route, Site, Size, Trace,
 };
 use prumo_run::{Check, ServiceSpec, Serving, Value};
 
@@ -46,6 +46,14 @@ pub(crate) fn changes(
     changes.extend(needs_a_restart("admin", &admin_fields(&applied.admin), &admin_fields(&file.admin)));
     changes.extend(needs_a_restart("site", &site_fields(&applied.site), &site_fields(&file.site)));
     PlanReport { changes }
+}
+
+/// The configuration to apply while prumo runs: what only a start takes stays as it was started, so that the next plan goes
+/// on saying that it waits.
+pub(crate) fn as_started(next: Config, running: &Config) -> Config {
+    let Edge { allow, deny, hsts, headers, .. } = next.edge;
+    let edge = Edge { allow, deny, hsts, headers, ..running.edge.clone() };
+    Config { edge, admin: running.admin.clone(), site: running.site.clone(), ..next }
 }
 
 fn union<'a>(left: impl Iterator<Item = &'a String>, right: impl Iterator<Item = &'a String>) -> BTreeSet<&'a String> {
@@ -101,7 +109,7 @@ fn outside_fields(service: &Outside) -> Fields {
 
 fn needs_a_restart(table: &str, old: &Fields, new: &Fields) -> Option<Change> {
     let mut change = changed(table.to_owned(), old, new)?;
-    change.details.push("takes effect when prumo itself starts again".to_owned());
+    change.details.push("takes effect when prumo itself starts again, as by `prumo upgrade`".to_owned());
     Some(change)
 }
 
@@ -193,8 +201,8 @@ fn edge_fields(edge: &Edge) -> Fields {
     let socket = edge.socket.as_ref().map(|socket| socket.path.display());
     named([
         ("address", list(&edge.address)),
-        ("http", word(&edge.http)),
-        ("https", word(&edge.https)),
+        ("http", port_in_words(edge.http)),
+        ("https", port_in_words(edge.https)),
         ("redirect_https", word(&edge.redirect_https)),
         ("cores", or_none(edge.cores)),
         ("socket", or_none(socket)),
@@ -270,6 +278,14 @@ fn list(values: &[impl Display]) -> String {
 /// The name of a variant, as people write it.
 fn word(variant: &impl std::fmt::Debug) -> String {
     format!("{variant:?}").to_lowercase()
+}
+
+fn port_in_words(port: Port) -> String {
+    match port {
+        Port::Auto => "auto".to_owned(),
+        Port::Off => "off".to_owned(),
+        Port::Number(number) => number.to_string(),
+    }
 }
 
 fn check_in_words(check: &Check) -> String {

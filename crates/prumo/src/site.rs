@@ -265,8 +265,12 @@ impl Site {
     /// What a deploy of the file would change now.
     pub(crate) fn plan(&self) -> Result<PlanReport, Refusal> {
         let reading = self.parts.file.read().map_err(crate::file::ReadError::into_refusal)?;
-        let wanted = wire::services_for_run(&reading.config, self.parts.file.folder());
-        Ok(plan::changes(&self.parts.run.serving(), &wanted, &self.config(), &reading.config))
+        Ok(self.plan_of(&reading.config))
+    }
+
+    fn plan_of(&self, file: &Config) -> PlanReport {
+        let wanted = wire::services_for_run(file, self.parts.file.folder());
+        plan::changes(&self.parts.run.serving(), &wanted, &self.config(), file)
     }
 
     /// Makes the file true: a new release of the services named, or of all.
@@ -306,7 +310,9 @@ impl Site {
             self.keep_as_good(&reading.text);
             self.note_file(None);
         }
-        Ok(status::finished(deployed, &gone))
+        let mut finished = status::finished(deployed, &gone);
+        finished.messages.extend(status::left_over(&self.plan_of(&reading.config)));
+        Ok(finished)
     }
 
     /// Makes an earlier release serve again.
@@ -457,6 +463,7 @@ impl Site {
     /// Gives the edge its certificates and its routes. It takes all of them or, when a certificate is bad or cannot be
     /// made, none.
     fn apply_front(&self, next: Config) -> Result<(), Refusal> {
+        let next = plan::as_started(next, &self.config());
         let base = self.parts.file.folder();
         let (certificates, client_certificates) =
             (wire::certificates_for_the_edge(&next, base), wire::client_certificates_for_the_edge(&next, base));

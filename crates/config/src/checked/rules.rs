@@ -235,7 +235,7 @@ pub(crate) fn site(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) 
     if !reader.is_whole() {
         return;
     }
-    if reader.services().is_empty() && !is_nothing_but_files(section) {
+    if reader.services().is_empty() && !answers_by_itself(section) {
         let hint = "add one: `[service.api]`, and below it `run = \"bin/api --port $PORT\"`";
         reader.report(section.place("service"), "the file has no service, so there is nothing to run", hint);
     }
@@ -246,9 +246,12 @@ pub(crate) fn site(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) 
 }
 
 /// Whether some route needs no service, also one that cannot be read.
-fn is_nothing_but_files(section: &Section<'_>) -> bool {
+fn answers_by_itself(section: &Section<'_>) -> bool {
     let routes = section.table.get("route").and_then(|node| node.get_ref().as_array());
-    routes.into_iter().flatten().any(|route| route.get_ref().get("files").is_some())
+    routes
+        .into_iter()
+        .flatten()
+        .any(|route| ["files", "redirect", "answer"].iter().any(|action| route.get_ref().get(*action).is_some()))
 }
 
 fn routes_reach_listeners(root: &Root, section: &Section<'_>, reader: &mut Reader<'_>) {

@@ -34,7 +34,7 @@ table! {
             example { name = "shop" };
         /// The programs to keep running, each under a name of lower-case letters, digits and `-`.
         service: BTreeMap<String, ServiceTable> as Named<ServiceTable> = {},
-            because "A site may be nothing but files; any other needs at least one.",
+            because "A site may be nothing but files, redirects and fixed answers; any other needs at least one.",
             example { api = { run = "bin/api --port $PORT" } };
         /// Which requests go to which service. The most exact host wins, then the longest path.
         route: Vec<RouteTable> = [],

@@ -19,6 +19,7 @@ pub(crate) async fn route(console: &Console, request: &[String], headers: &[Stri
     let file = TheFile::new(&console.common.file, console.common.env.as_deref());
     let config = file.read().map_err(crate::file::ReadError::into_refusal)?.config;
     let (method, url) = match request {
+        [word] if is_method(word) => return Err(usage(format!("{word} of which address?"))),
         [url] => ("GET", url.as_str()),
         [method, url, ..] => (method.as_str(), url.as_str()),
         [] => return Err(usage("which address?".to_owned())),
@@ -37,6 +38,10 @@ pub(crate) async fn route(console: &Console, request: &[String], headers: &[Stri
         (Some(_), Some(Asker { is_admitted: false, .. })) => Exit::Refused,
         (Some(_), _) => Exit::Done,
     })
+}
+
+fn is_method(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_uppercase())
 }
 
 fn usage(message: String) -> Refusal {

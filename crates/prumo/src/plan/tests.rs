@@ -38,7 +38,7 @@ fn differences_are_named() {
     check(BASE, &format!("{BASE}timeout = \"5s\"\n"), &["~ route /: timeout: 1m → 5s"]);
     check(BASE, &format!("{BASE}[service.web]\nrun = \"web\"\n"), &["+ service web: 1 replica of web"]);
     check(&format!("{BASE}[service.web]\nrun = \"web\"\n"), BASE, &["- service web: its replicas drain and stop"]);
-    let edge = "~ edge: http: auto → number(9090); takes effect when prumo itself starts again";
+    let edge = "~ edge: http: auto → 9090; takes effect when prumo itself starts again, as by `prumo upgrade`";
     check(BASE, &format!("{BASE}[edge]\nhttp = 9090\n"), &[edge]);
     let hsts = "~ edge: hsts: 365d → off; answers of no route follow when prumo itself starts again";
     check(BASE, &format!("{BASE}[edge]\nhsts = \"off\"\n"), &[hsts]);

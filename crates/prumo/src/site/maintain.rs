@@ -16,6 +16,10 @@ impl Site {
             return Err(no_such_route(unknown, &config));
         }
         let before = self.standing();
+        if before.all && !on && !routes.is_empty() {
+            return Err(Refusal::new(RefusalKind::Refused, "the whole site is in maintenance, so no route can be opened alone")
+                .hint("`prumo maintenance off` opens all; then `prumo maintenance on ROUTE…` closes those that are to stay closed"));
+        }
         let next = before.changed(on, routes);
         let (action, subject) = (if on { "maintenance on" } else { "maintenance off" }, routes.join(" "));
         self.record(actor, action, if routes.is_empty() { "every route" } else { &subject }, "").await?;

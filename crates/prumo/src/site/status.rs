@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use prumo_api::Refusal;
-use prumo_api::ask::{DeployStatus, Finished, ReplicaStatus, ServiceStatus, SiteStatus};
+use prumo_api::ask::{DeployStatus, Finished, PlanReport, ReplicaStatus, ServiceStatus, SiteStatus};
 use prumo_clock::Timestamp;
 use prumo_run::Deployed;
 
@@ -140,6 +140,13 @@ pub(crate) fn finished(deployed: Vec<Deployed>, gone: &[String]) -> Finished {
         deployed.iter().map(|one| format!("{}: release {} serves", one.service, one.release)).collect();
     messages.extend(gone.iter().map(|name| format!("{name}: gone from the file, stopped")));
     Finished { messages, releases: deployed.into_iter().map(|one| (one.service, one.release)).collect() }
+}
+
+/// What of the file a change left as it was: other services, routes that lead to none of those named, and what only a
+/// start takes.
+pub(crate) fn left_over(plan: &PlanReport) -> Option<String> {
+    let subjects: Vec<&str> = plan.changes.iter().map(|change| change.subject.as_str()).collect();
+    (!subjects.is_empty()).then(|| format!("not applied yet: {}; `prumo plan` says more", subjects.join(", ")))
 }
 
 /// The end of a restart.
