@@ -71,7 +71,7 @@ fn read_route(line: &str) -> Option<Route> {
             None => route.methods.push(word.to_owned()),
         }
     }
-    path.trim_start_matches(['=', '~']).starts_with('/').then_some(route)
+    path.strip_prefix(['=', '~']).unwrap_or(path).starts_with('/').then_some(route)
 }
 
 /// Forwarded headers: what a stranger wrote is gone, and the peer's address is the last of any chain.
