@@ -24,6 +24,22 @@ pub(crate) enum Framing {
     Chunked,
 }
 
+/// Letters, digits and these others: which bytes may stand in a word of HTTP.
+pub(crate) const fn letters_and(others: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        table[byte as usize] = (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut index = 0;
+    while index < others.len() {
+        table[others[index] as usize] = true;
+        index += 1;
+    }
+    table
+}
+
 /// A number as RFC 9110 writes lengths: digits alone.
 pub(crate) fn digits(text: &[u8]) -> Option<u64> {
     if text.is_empty() {

@@ -11,6 +11,7 @@ use http::request::Parts;
 
 use crate::client::Client;
 use crate::forwarded;
+use crate::framing;
 pub(crate) use crate::framing::{Framing, digits};
 use crate::trace::Trace;
 
@@ -314,21 +315,7 @@ fn is_plain_target(target: &str) -> bool {
     target.starts_with('/') && target.len() <= TARGET_BYTES_MAX && target.bytes().all(|byte| PLAIN[usize::from(byte)])
 }
 
-const PLAIN: [bool; 256] = {
-    let mut plain = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        plain[byte as usize] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let others = b"-._~!$&'()*+,;=:@/?%";
-    let mut index = 0;
-    while index < others.len() {
-        plain[others[index] as usize] = true;
-        index += 1;
-    }
-    plain
-};
+const PLAIN: [bool; 256] = framing::letters_and(b"-._~!$&'()*+,;=:@/?%");
 
 /// The parser tolerates lines that end in a bare line feed; we do not. Written so that it becomes a few wide compares.
 fn has_bare_newline(head: &[u8]) -> bool {

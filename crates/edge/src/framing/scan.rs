@@ -1,6 +1,6 @@
 //! One pass over the lines of a request head. Pure.
 
-use super::{Framing, digits};
+use super::{Framing, digits, letters_and};
 
 /// What a head turned out to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,18 +113,4 @@ fn is_token(name: &[u8]) -> bool {
     !name.is_empty() && name.iter().all(|&byte| TOKEN[usize::from(byte)])
 }
 
-const TOKEN: [bool; 256] = {
-    let mut token = [false; 256];
-    let mut byte = 0;
-    while byte < 128 {
-        token[byte as usize] = (byte as u8).is_ascii_alphanumeric();
-        byte += 1;
-    }
-    let others = b"!#$%&'*+-.^_`|~";
-    let mut index = 0;
-    while index < others.len() {
-        token[others[index] as usize] = true;
-        index += 1;
-    }
-    token
-};
+const TOKEN: [bool; 256] = letters_and(b"!#$%&'*+-.^_`|~");
