@@ -89,12 +89,12 @@ pub fn descriptors(pid: u32) -> u64 {
     fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64
 }
 
-/// Lets a running process have at most so many file descriptors.
+/// Lets a running process have at most so many file descriptors, until this is called again.
 pub fn limit_descriptors(pid: u32, most: u64) {
-    use rustix::process::{Resource, Rlimit, prlimit};
+    use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).expect("a process id is not zero");
-    let limit = Rlimit { current: Some(most), maximum: Some(most) };
-    prlimit(Some(pid), Resource::Nofile, limit).unwrap();
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    prlimit(Some(pid), Resource::Nofile, Rlimit { current: Some(most), maximum }).unwrap();
 }
 
 /// The processor time that a process has used, in user and kernel mode.

@@ -9,7 +9,7 @@ use prumo_tests::process::{cpu_time, descriptors, eventually, limit_descriptors}
 use prumo_tests::site::Site;
 
 /// Descriptors that are left when the rush begins: some connections get in, and most do not.
-const LEFT: u64 = 12;
+const LEFT: u64 = 32;
 
 fn ask(stream: &mut TcpStream) -> Option<String> {
     stream.write_all(b"GET /whoami HTTP/1.1\r\nHost: a.test\r\n\r\n").ok()?;
@@ -18,8 +18,11 @@ fn ask(stream: &mut TcpStream) -> Option<String> {
     Some(String::from_utf8_lossy(&answer[..length]).into_owned())
 }
 
-/// Goal: without descriptors prumo goes on with the connections it has, does not spin, says so once, and takes new ones
-/// again when others have gone.
+/// Longer than a kept connection to an upstream may be idle, so that the next request needs a new one.
+const LINKS_ARE_OLD: Duration = Duration::from_secs(5);
+
+/// Goal: when descriptors run out prumo goes on with the connections it has, which find descriptors for their upstreams;
+/// it does not spin, says so once, and takes new connections again when others have gone.
 #[test]
 fn descriptors_run_out() {
     let site = Site::serving("[ZOO] well", "");
@@ -30,16 +33,17 @@ fn descriptors_run_out() {
     let began = Instant::now();
     let rush: Vec<TcpStream> = (0..100).map(|_| TcpStream::connect(site.edge()).unwrap()).collect();
     assert!(
-        eventually(Duration::from_secs(60), || site.log().contains("no more connections can be accepted")),
+        eventually(Duration::from_secs(60), || site.log().contains("no more connections are accepted")),
         "{}",
         site.story()
     );
     let before = cpu_time(site.pid());
-    std::thread::sleep(Duration::from_secs(2));
+    std::thread::sleep(LINKS_ARE_OLD);
     let spent = cpu_time(site.pid()) - before;
-    assert!(spent < Duration::from_millis(500), "it spins: {spent:?} of processor time in two seconds");
-    assert!(ask(&mut first).unwrap().starts_with("HTTP/1.1 200"), "who is in is served\n{}", site.story());
-    let told = site.log().matches("no more connections can be accepted").count();
+    assert!(spent < LINKS_ARE_OLD / 4, "it spins: {spent:?} of processor time in {LINKS_ARE_OLD:?}");
+    let answer = ask(&mut first).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "who is in is served, and not:\n{answer}\n{}", site.story());
+    let told = site.log().matches("no more connections are accepted").count();
     // One listener for each core, and each says it once in ten seconds.
     let listeners = std::thread::available_parallelism().unwrap().get();
     let most = listeners * (began.elapsed().as_secs() as usize / 10 + 1);
@@ -47,4 +51,19 @@ fn descriptors_run_out() {
     drop(rush);
     let answers = || site.get("/whoami").is_ok_and(|answer| answer.status == 200);
     assert!(eventually(Duration::from_secs(60), answers), "{}", site.story());
+}
+
+/// Goal: a replica that prumo has no descriptor to check is not taken for a bad one.
+#[test]
+fn unchecked_replicas_serve_on() {
+    let site = Site::serving("[ZOO] well", "");
+    limit_descriptors(site.pid(), 3);
+    let unchecked = || site.log().matches("replica cannot be checked for now").count() == 3;
+    assert!(eventually(Duration::from_secs(60), unchecked), "{}", site.story());
+    // As many rounds of checks as would have condemned them.
+    std::thread::sleep(LINKS_ARE_OLD);
+    limit_descriptors(site.pid(), 4096);
+    let answers = || site.get("/whoami").is_ok_and(|answer| answer.status == 200);
+    assert!(eventually(Duration::from_secs(60), answers), "{}", site.story());
+    assert!(!site.log().contains("replica is unhealthy"), "{}", site.story());
 }

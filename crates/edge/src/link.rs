@@ -22,6 +22,7 @@ use crate::body::Upload;
 use crate::client::Pace;
 use crate::core::Core;
 use crate::head;
+use crate::listen::is_shortage;
 use crate::settings::{Address, Upstream};
 use crate::stream::UpstreamStream;
 use shared::Place;
@@ -51,13 +52,17 @@ pub(crate) enum NoLink {
     Refused(io::Error),
     /// All places on those that there may be are taken, which says nothing against the upstream.
     NoPlace,
+    /// Prumo had no descriptor or port for one, which says nothing against the upstream either.
+    Shortage(io::Error),
 }
 
 /// Connects, or says that the upstream did not let us in time.
 pub(crate) async fn in_time<T>(core: &Core, connects: impl Future<Output = io::Result<T>>) -> Result<T, NoLink> {
     let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {CONNECT_TIMEOUT:?}"));
     let connected = core.clock.timeout(CONNECT_TIMEOUT, connects).await;
-    connected.unwrap_or_else(|_| Err(late())).map_err(NoLink::Refused)
+    connected
+        .unwrap_or_else(|_| Err(late()))
+        .map_err(|error| if is_shortage(&error) { NoLink::Shortage(error) } else { NoLink::Refused(error) })
 }
 
 /// Why there is no answer.

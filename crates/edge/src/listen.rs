@@ -5,16 +5,18 @@ mod bind;
 mod crowd;
 mod owner;
 pub(crate) mod proxy;
+mod room;
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd};
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use rustix::io::Errno;
 use rustls::ServerConfig;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, Interest};
@@ -33,6 +35,7 @@ pub(crate) use bind::{CoreSocket, Listeners, open};
 pub(crate) use crowd::{Cells, Crowd};
 pub use owner::owner_of_port;
 use proxy::{Announced, HEADER_BYTES_MAX};
+pub(crate) use room::is_shortage;
 
 /// How long accepting pauses when there are no descriptors left: others must close some first.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -95,6 +98,15 @@ impl Listener {
     }
 }
 
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Listener::Tcp(listener) => listener.as_fd(),
+            Listener::Unix(listener) => listener.as_fd(),
+        }
+    }
+}
+
 /// A connection that was accepted.
 struct Arrival {
     stream: ClientStream,
@@ -115,15 +127,27 @@ pub(crate) async fn accept(core: Rc<Core>, socket: CoreSocket, tls: Option<Arc<S
     let acceptor = tls.map(TlsAcceptor::from);
     let mut stopped = pin!(core.stopping.wait());
     let arrival = |(stream, peer)| Arrival { stream, peer, port, acceptor: acceptor.clone() };
-    let mut told = None;
+    let (mut told, mut is_scarce) = (None, false);
     loop {
+        is_scarce = is_scarce && room::is_scarce(&listener);
+        if is_scarce {
+            tokio::select! {
+                () = pause(&core, &"the last file descriptors are kept back", &mut told) => continue,
+                () = &mut stopped => break,
+            }
+        }
         let accepted = tokio::select! {
             accepted = std::future::poll_fn(|cx| listener.poll_accept(cx)) => accepted,
             () = &mut stopped => break,
         };
         match accepted {
-            Ok(accepted) => greet(&core, arrival(accepted)),
-            Err(error) => pause_after(&core, &error, &mut told).await,
+            Ok((stream, peer)) => {
+                is_scarce = room::is_among_last(stream.as_fd().as_raw_fd());
+                greet(&core, arrival((stream, peer)));
+            }
+            Err(error) if is_shortage(&error) => pause(&core, &error, &mut told).await,
+            // It concerned one connection, which is gone.
+            Err(_) => {}
         }
     }
     // Closing the socket would reset who is in its queue.
@@ -138,22 +162,15 @@ pub(crate) async fn accept(core: Rc<Core>, socket: CoreSocket, tls: Option<Arc<S
     core.counts().listeners.sub(1);
 }
 
-/// Whether there was no place for another connection. Anything else happened to one connection, which is gone.
-fn is_shortage(error: &io::Error) -> bool {
-    const SHORTAGES: [Errno; 4] = [Errno::NFILE, Errno::MFILE, Errno::NOMEM, Errno::NOBUFS];
-    Errno::from_io_error(error).is_some_and(|code| SHORTAGES.contains(&code))
-}
-
-async fn pause_after(core: &Core, error: &io::Error, told: &mut Option<prumo_clock::Moment>) {
-    if is_shortage(error) {
-        let now = core.clock.now();
-        core.counts().refused(Reason::Descriptors).add(1);
-        if told.is_none_or(|told| now.since(told) >= TELL_SHORTAGE_EVERY) {
-            tracing::warn!(%error, "no more connections can be accepted for now, they wait in the queue of the system");
-            *told = Some(now);
-        }
-        core.clock.sleep(PAUSE).await;
+/// Waits a little until there may be room again.
+async fn pause(core: &Core, why: &dyn fmt::Display, told: &mut Option<prumo_clock::Moment>) {
+    let now = core.clock.now();
+    core.counts().refused(Reason::Descriptors).add(1);
+    if told.is_none_or(|told| now.since(told) >= TELL_SHORTAGE_EVERY) {
+        tracing::warn!(%why, "no more connections are accepted for now, they wait in the queue of the system");
+        *told = Some(now);
     }
+    core.clock.sleep(PAUSE).await;
 }
 
 fn greet(core: &Rc<Core>, arrival: Arrival) {

@@ -17,5 +17,6 @@ pub(crate) mod limits;
 pub(crate) mod output;
 pub(crate) mod ports;
 pub(crate) mod proc;
+pub(crate) mod shortage;
 pub(crate) mod tree;
 pub(crate) mod user;

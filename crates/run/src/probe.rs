@@ -21,7 +21,8 @@ use tokio::sync::mpsc;
 use crate::desired::{Check, Health};
 use crate::driver::environment::Environment;
 use crate::driver::limits::Held;
-use crate::driver::process::{Exit, Launch, Process};
+use crate::driver::process::{Exit, Launch, NotStarted, Process};
+use crate::driver::shortage;
 use crate::driver::tree::Marker;
 use crate::driver::user::User;
 use crate::owner::Event;
@@ -51,6 +52,8 @@ pub(crate) enum Bad {
     NobodyListens(Address),
     /// Anything else, in words.
     Answer(String),
+    /// Prumo had not what it takes to ask, which says nothing of the replica.
+    NotAsked(String),
 }
 
 impl fmt::Display for Bad {
@@ -58,6 +61,7 @@ impl fmt::Display for Bad {
         match self {
             Bad::NobodyListens(address) => write!(formatter, "nothing listens on {address}"),
             Bad::Answer(words) => formatter.write_str(words),
+            Bad::NotAsked(words) => write!(formatter, "could not be checked: {words}"),
         }
     }
 }
@@ -159,7 +163,10 @@ impl Probe {
             marker: context.marker.clone(),
             held: Held::default(),
         };
-        let process = Process::start(launch).map_err(Bad::Answer)?;
+        let process = Process::start(launch).map_err(|error| match error {
+            NotStarted::Shortage(words) => Bad::NotAsked(words),
+            NotStarted::Fault(words) => Bad::Answer(words),
+        })?;
         let mut asked = Asked { process: Some(process), stage: context.stage.clone() };
         let exit = asked.ended().await;
         match exit {
@@ -210,6 +217,7 @@ impl Drop for Asked {
 
 fn refused(address: &Address, error: &io::Error) -> Bad {
     match error.kind() {
+        _ if shortage::is_one(error) => Bad::NotAsked(error.to_string()),
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Bad::NobodyListens(address.clone()),
         _ => Bad::Answer(format!("cannot connect to {address}: {error}")),
     }

@@ -13,6 +13,7 @@ use crate::client::{Client, Pace, Phase};
 use crate::core::Core;
 use crate::host;
 use crate::link::{CONNECT_TIMEOUT, connect};
+use crate::listen::is_shortage;
 use crate::record::{Head, Record};
 use crate::route::Question;
 use crate::secure::Way;
@@ -110,6 +111,12 @@ impl Exchange {
                 self.asked = now;
                 self.record.connected(now.since(begun));
                 return Some(BareLink::new(stream, now));
+            }
+            Ok(Err(error)) if is_shortage(&error) => {
+                tracing::debug!(replica = upstream.id(), %error, "no connection can be made to an upstream");
+                self.asked = begun;
+                pace.enter(Phase::Waiting);
+                return None;
             }
             Ok(Err(error)) => tracing::debug!(replica = upstream.id(), %error, "upstream refuses a connection"),
             Err(_) => tracing::debug!(replica = upstream.id(), "upstream does not accept a connection in time"),

@@ -263,6 +263,10 @@ impl Journey<'_> {
                 tracing::debug!(replica = upstream.id(), "all places at the upstream are taken");
                 return None;
             }
+            Err(NoLink::Shortage(error)) => {
+                tracing::debug!(replica = upstream.id(), %error, "no connection can be made to an upstream");
+                return None;
+            }
         }
         let refused = self.core.clock.now();
         seat.finished(Outcome::Refused, refused.since(now), refused);

@@ -15,7 +15,7 @@ use crate::desired::{Check, Listen, ServiceSpec};
 use crate::driver::environment::{Environment, fill};
 use crate::driver::output::{Pipes, Reading};
 use crate::driver::ports;
-use crate::driver::process::{Launch, Process, user_of};
+use crate::driver::process::{Launch, NotStarted, Process, user_of};
 use crate::driver::tree::Marker;
 use crate::driver::user::User;
 use crate::journal::ProcessRow;
@@ -126,7 +126,8 @@ impl Owner {
             output: Some(opened.child),
             marker: marker.clone(),
             held,
-        })?;
+        })
+        .map_err(NotStarted::into_words)?;
         let service = self.services.get(&id.service).ok_or("its service is gone")?;
         let reading = self.capture.read(opened.read, &id.replica, release, &service.log).await;
         tracing::info!(service = id.service, replica = id.replica, pid = process.tree.leader.pid, "replica started");

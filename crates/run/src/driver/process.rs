@@ -22,9 +22,9 @@ use tokio::io::unix::AsyncFd;
 use crate::desired::StopSignal;
 use crate::driver::environment::Environment;
 use crate::driver::limits::Held;
-use crate::driver::proc;
 use crate::driver::tree::{Marker, Member, Tree};
 use crate::driver::user::{self, User};
+use crate::driver::{proc, shortage};
 
 /// Everything needed to start a program.
 pub(crate) struct Launch<'a> {
@@ -38,6 +38,32 @@ pub(crate) struct Launch<'a> {
     pub(crate) held: Held,
 }
 
+/// Why a program was not started.
+pub(crate) enum NotStarted {
+    /// Prumo had not what it takes.
+    Shortage(String),
+    /// Anything else.
+    Fault(String),
+}
+
+impl NotStarted {
+    fn because(error: &io::Error, words: String) -> NotStarted {
+        if shortage::is_one(error) { NotStarted::Shortage(words) } else { NotStarted::Fault(words) }
+    }
+
+    pub(crate) fn into_words(self) -> String {
+        match self {
+            NotStarted::Shortage(words) | NotStarted::Fault(words) => words,
+        }
+    }
+}
+
+impl From<String> for NotStarted {
+    fn from(words: String) -> NotStarted {
+        NotStarted::Fault(words)
+    }
+}
+
 /// A process that runs, and everything below it.
 pub(crate) struct Process {
     pub(crate) tree: Tree,
@@ -46,7 +72,7 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts a program in a session of its own. It goes on when prumo ends.
-    pub(crate) fn start(launch: Launch<'_>) -> Result<Process, String> {
+    pub(crate) fn start(launch: Launch<'_>) -> Result<Process, NotStarted> {
         let program = program_of(launch.argv, launch.environment, launch.folder)?;
         let becoming = Becoming { user: launch.user, folder: folder_text(launch.folder)?, detached: Some(launch.held) };
         let environment = launch.environment.clone().with(crate::driver::tree::MARKER, launch.marker.text());
@@ -57,7 +83,9 @@ impl Process {
             Some((out, err)) => command.stdout(out).stderr(err),
             None => command.stdout(Stdio::null()).stderr(Stdio::null()),
         };
-        let mut child = command.spawn().map_err(|error| format!("could not start {}: {error}", program.display()))?;
+        let mut child = command
+            .spawn()
+            .map_err(|error| NotStarted::because(&error, format!("could not start {}: {error}", program.display())))?;
         let pid = child.id();
         // A child stays a zombie until it is waited for, so its number cannot have gone to another process.
         let start_ticks = proc::stat(pid).map_or(0, |stat| stat.start_ticks);
@@ -68,7 +96,7 @@ impl Process {
             if let Err(error) = ended {
                 tracing::error!(pid, %error, "process cannot be ended");
             }
-            format!("could not watch process {pid}: {error}")
+            NotStarted::because(&error, format!("could not watch process {pid}: {error}"))
         })
     }
 

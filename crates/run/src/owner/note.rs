@@ -138,7 +138,14 @@ impl Owner {
         let (now, wall) = (self.clock.now(), self.clock.wall());
         let Some(trace) = self.traces.get_mut(&id.replica) else { return };
         let good = outcome.is_ok();
-        trace.last_check = outcome.err();
+        let before = std::mem::replace(&mut trace.last_check, outcome.err());
+        if let Some(Bad::NotAsked(why)) = &trace.last_check {
+            if !matches!(before, Some(Bad::NotAsked(_))) {
+                let (service, replica) = (&id.service, &id.replica);
+                tracing::warn!(service, replica, why, "replica cannot be checked for now; it counts as it did");
+            }
+            return;
+        }
         let Some(replica) = replica_mut(&mut self.observed, id) else { return };
         if !replica.probed(good, &spec.health, now) {
             return;

@@ -1,0 +1,62 @@
+//! Descriptors are kept back from new clients: a request of those who are in needs one more for its upstream, and prumo
+//! itself needs a few, for checks, files and the ledger.
+
+use std::os::fd::{AsFd, AsRawFd as _, RawFd};
+
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::process::{Resource, getrlimit};
+
+/// One descriptor in so many is kept back.
+const KEPT_SHARE: u64 = 8;
+
+/// And never more than this: it is enough for any number of checks, and for the requests of one moment.
+const KEPT_MAX: u64 = 512;
+
+/// What running out of something looks like. It says nothing of whoever is at the other end.
+pub(crate) fn is_shortage(error: &std::io::Error) -> bool {
+    const SHORTAGES: [Errno; 5] = [Errno::NFILE, Errno::MFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL];
+    Errno::from_io_error(error).is_some_and(|code| SHORTAGES.contains(&code))
+}
+
+/// Whether a descriptor with this number is one of the last. The kernel gives out the lowest number that is free, so
+/// that nearly all below are taken.
+pub(super) fn is_among_last(number: RawFd) -> bool {
+    let most = getrlimit(Resource::Nofile).current;
+    let number = u64::try_from(number).unwrap_or_default();
+    most.is_some_and(|most| is_kept(number, most))
+}
+
+/// Whether the next descriptor would still be one of the last.
+pub(super) fn is_scarce(any: impl AsFd) -> bool {
+    // Taken to see its number, and given back at once.
+    fcntl_dupfd_cloexec(any, 0).map_or(true, |next| is_among_last(next.as_raw_fd()))
+}
+
+/// Whether the descriptor with this number, of so many that there may be, is kept back.
+fn is_kept(number: u64, most: u64) -> bool {
+    number + (most / KEPT_SHARE).min(KEPT_MAX) >= most
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(number: u64, most: u64, expected: bool) {
+        assert_eq!(is_kept(number, most), expected, "number {number} of {most}");
+    }
+
+    /// Goal: an eighth of the descriptors is kept back, and never more than 512.
+    #[test]
+    fn an_eighth_is_kept_back() {
+        check(3, 1024, false);
+        check(895, 1024, false);
+        check(896, 1024, true);
+        check(1023, 1024, true);
+        check(19_487, 20_000, false);
+        check(19_488, 20_000, true);
+        check(1_048_063, 1_048_576, false);
+        check(1_048_064, 1_048_576, true);
+        check(6, 7, false);
+        check(7, 7, true);
+    }
+}
