@@ -19,6 +19,7 @@ use crate::client::{Pace, Phase};
 use crate::files::download::Download;
 use crate::forward::Carbon;
 use crate::forwarded;
+use crate::framing::chunks::BadChunk;
 use crate::link::Link;
 use crate::record::Record;
 use crate::upstream::Seat;
@@ -44,6 +45,7 @@ pub(crate) enum BodyCut {
     Stalled,
     Idle,
     TooLarge,
+    Framing,
     Client,
     File,
 }
@@ -56,6 +58,7 @@ impl BodyCut {
             BodyCut::Stalled => "stalled",
             BodyCut::Idle => "idle",
             BodyCut::TooLarge => "too_large",
+            BodyCut::Framing => "framing",
             BodyCut::Client => "client",
             BodyCut::File => "file",
         }
@@ -69,6 +72,7 @@ impl fmt::Display for BodyCut {
             BodyCut::Stalled => "the body made no progress for too long",
             BodyCut::Idle => "the upstream said nothing more for too long",
             BodyCut::TooLarge => "the request body is larger than the route accepts",
+            BodyCut::Framing => "the request body is not framed as it must be",
             BodyCut::Client => "the client ended its request early",
             BodyCut::File => "the file changed or could not be read to its end",
         })
@@ -79,7 +83,7 @@ impl BodyCut {
     /// What an HTTP/2 client is told of an answer that ends early.
     pub(crate) fn reason(self) -> h2::Reason {
         match self {
-            BodyCut::TooLarge | BodyCut::Client => h2::Reason::CANCEL,
+            BodyCut::TooLarge | BodyCut::Framing | BodyCut::Client => h2::Reason::CANCEL,
             BodyCut::Upstream | BodyCut::Stalled | BodyCut::Idle | BodyCut::File => h2::Reason::INTERNAL_ERROR,
         }
     }
@@ -92,7 +96,7 @@ impl std::error::Error for BodyCut {
     /// Where hyper finds the reason to reset a stream with; without one it blames itself.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            BodyCut::TooLarge | BodyCut::Client => Some(&*CANCEL),
+            BodyCut::TooLarge | BodyCut::Framing | BodyCut::Client => Some(&*CANCEL),
             BodyCut::Upstream | BodyCut::Stalled | BodyCut::Idle | BodyCut::File => None,
         }
     }
@@ -186,7 +190,9 @@ impl Passage {
             }
             Poll::Ready(Some(Err(error))) => {
                 tracing::debug!(%error, "upstream body cut");
-                self.cut(BodyCut::Upstream, cx)
+                // It may have failed for what the client sent meanwhile.
+                let why = self.record.meter().and_then(|meter| meter.cut.get());
+                self.cut(why.unwrap_or(BodyCut::Upstream), cx)
             }
             Poll::Ready(None) => {
                 self.has_ended = true;
@@ -264,7 +270,7 @@ impl ClientBody {
             ClientBody::Empty => Poll::Ready(None),
             ClientBody::Http1(incoming) => Pin::new(incoming).poll_frame(cx).map_err(|error| {
                 tracing::debug!(%error, "client body cut");
-                BodyCut::Client
+                if BadChunk::is_cause_of(&error) { BodyCut::Framing } else { BodyCut::Client }
             }),
             ClientBody::Http2(recv, left) => poll_recv(recv, left, cx).map_err(|error| {
                 tracing::debug!(%error, "client body cut");

@@ -6,7 +6,9 @@ use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::HeaderValue;
+use prumo_clock::Moment;
 
 use crate::body::BodyCut;
 use crate::deadline::{Deadline, Deadlines};
@@ -14,9 +16,10 @@ use crate::forwarded::PeerFacts;
 use crate::held::{self, Ends};
 use crate::serve::OnlyTunnels;
 use crate::settings::Settings;
+use crate::stream::UpstreamStream;
 use crate::tls::Introduction;
 use crate::tunnel::Tunnel;
-use crate::upstream::Upstream;
+use crate::upstream::{Seat, Upstream};
 
 /// One client connection.
 pub(crate) struct Client {
@@ -171,6 +174,17 @@ pub(crate) struct Again {
     pub(crate) tried: Option<Rc<Upstream>>,
     /// A kept connection died, as it may at any time: it is to be a fresh one.
     pub(crate) wants_fresh: bool,
+    /// What the one that was asked has answered, in case that the other has no answer at all.
+    pub(crate) held: Option<Box<HeldAnswer>>,
+}
+
+/// An answer that has begun on the fast path and may yet be passed on by the general one.
+pub(crate) struct HeldAnswer {
+    pub(crate) seat: Seat,
+    pub(crate) stream: UpstreamStream,
+    /// Of the answer, from its first byte.
+    pub(crate) read: Bytes,
+    pub(crate) asked: Moment,
 }
 
 /// What is being waited for, by a connection or by one request on a shared connection.

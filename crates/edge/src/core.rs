@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use crate::access_log::{Lines, Mailbox};
 use crate::balance::hash;
 use crate::client::{Client, Phase};
+use crate::contain::contain;
 use crate::deadline::{Deadlines, SWEEP_EVERY};
 use crate::edge;
 use crate::fast::Desk;
@@ -171,14 +172,14 @@ async fn take_tables(core: Rc<Core>) {
     loop {
         // A change that comes between taking and waiting leaves a permit, so none is missed.
         tokio::select! {
-            () = share.table_changed.notified() => core.take_table(),
+            () = share.table_changed.notified() => drop(contain("upstream table", || core.take_table())),
             () = &mut stopped => break,
         }
     }
     // While requests end, the table may still change: they may yet be asked again of another upstream.
     while core.open_connections() > 0 {
         tokio::select! {
-            () = share.table_changed.notified() => core.take_table(),
+            () = share.table_changed.notified() => drop(contain("upstream table", || core.take_table())),
             () = core.clock.sleep(SWEEP_EVERY) => {}
         }
     }
@@ -193,7 +194,7 @@ async fn sweep_until_stopped(core: &Core) {
             () = &mut stopped => return,
         }
         sweeps = sweeps.wrapping_add(1);
-        core.sweep(sweeps);
+        contain("sweep", || core.sweep(sweeps));
     }
 }
 
@@ -358,7 +359,7 @@ impl Core {
                 () = self.clock.sleep(SWEEP_EVERY) => {}
             }
             sweeps += 1;
-            self.sweep(sweeps);
+            contain("sweep", || self.sweep(sweeps));
             if self.says_farewell() {
                 self.farewell.notify_waiters();
             }

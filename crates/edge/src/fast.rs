@@ -235,7 +235,7 @@ impl Connection {
                 self.client.pace.enter(Phase::Waiting);
             }
             After::Again => {
-                self.client.pace.ask_again(exchange.again());
+                self.client.pace.ask_again(exchange.again(link));
                 exchange.record.forget();
                 self.client.pace.enter(Phase::Waiting);
             }

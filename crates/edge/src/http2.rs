@@ -27,6 +27,7 @@ use self::bells::{BELLS, Bells};
 pub(crate) use self::stream::{poll_capacity, send, unless_reset};
 use self::wire::Wire;
 use crate::client::{Client, Pace, Phase};
+use crate::contain::contain;
 use crate::core::Core;
 use crate::serve::OnlyTunnels;
 use crate::settings::Settings;
@@ -216,8 +217,11 @@ impl Serving {
     fn poll_place(&mut self, number: usize) {
         let Some(place) = self.places.get_mut(number) else { return };
         let Some(stream) = &mut place.stream else { return };
-        if stream.as_mut().poll(&mut Context::from_waker(self.bells.waker(number))).is_ready() {
-            place.stream = None;
+        let cx = &mut Context::from_waker(self.bells.waker(number));
+        // What a panic leaves of a stream is dropped, which resets it; the others of its connection go on.
+        let polled = contain("http2 stream", || stream.as_mut().poll(cx)).unwrap_or(Poll::Ready(()));
+        if polled.is_ready() {
+            contain("http2 stream's end", || place.stream = None);
             self.free.push(number);
         }
     }

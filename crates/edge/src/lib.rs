@@ -36,6 +36,7 @@ mod access_log;
 mod authority;
 mod body;
 mod client;
+mod contain;
 mod core;
 mod deadline;
 mod edge;

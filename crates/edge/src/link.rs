@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
@@ -96,6 +97,13 @@ impl Link {
         Ok(Link { carrier: Carrier::Single(single), is_reused: false, idle_since: core.clock.now() })
     }
 
+    /// A connection on which a request was asked by others, and whose answer begins with `read`: whoever sends the same
+    /// request again on it is given that answer, and the upstream hears nothing.
+    pub(crate) async fn begun(core: &Core, stream: UpstreamStream, read: Bytes) -> io::Result<Link> {
+        let single = Single::begun(stream, read, &core.protocols.upstream, core.scratch.clone()).await?;
+        Ok(Link { carrier: Carrier::Single(single), is_reused: false, idle_since: core.clock.now() })
+    }
+
     pub(crate) fn on(place: Place, now: Moment) -> Link {
         let is_reused = place.is_reused();
         Link { carrier: Carrier::Shared(place), is_reused, idle_since: now }
@@ -142,7 +150,7 @@ impl Link {
     }
 
     /// After `101 Switching Protocols`: the bare socket, and what was read beyond the answer's head.
-    pub(crate) fn into_stream(self) -> Option<(UpstreamStream, bytes::Bytes)> {
+    pub(crate) fn into_stream(self) -> Option<(UpstreamStream, Bytes)> {
         match self.carrier {
             Carrier::Single(single) => Some(single.into_stream()),
             Carrier::Shared(_) => None,

@@ -24,6 +24,7 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_rustls::TlsAcceptor;
 
 use crate::client::Client;
+use crate::contain::contain;
 use crate::core::{Core, OpenConnection};
 use crate::respond::{Reason, Refusal};
 use crate::serve;
@@ -143,7 +144,7 @@ pub(crate) async fn accept(core: Rc<Core>, socket: CoreSocket, tls: Option<Arc<S
         match accepted {
             Ok((stream, peer)) => {
                 is_scarce = room::is_among_last(stream.as_fd().as_raw_fd());
-                greet(&core, arrival((stream, peer)));
+                contain("greeting", || greet(&core, arrival((stream, peer))));
             }
             Err(error) if is_shortage(&error) => pause(&core, &error, &mut told).await,
             // It concerned one connection, which is gone.
@@ -153,7 +154,7 @@ pub(crate) async fn accept(core: Rc<Core>, socket: CoreSocket, tls: Option<Arc<S
     // Closing the socket would reset who is in its queue.
     for _ in 0..bind::BACKLOG {
         match listener.accept_now() {
-            Ok(accepted) => greet(&core, arrival(accepted)),
+            Ok(accepted) => drop(contain("greeting", || greet(&core, arrival(accepted)))),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_shortage(&error) => break,
             // It concerned one connection, which is gone.
             Err(_) => {}

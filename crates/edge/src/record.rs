@@ -260,7 +260,8 @@ impl Record {
             return;
         }
         let now = self.core.clock.now();
-        if self.is_unanswered && self.refused.is_none() {
+        // Of an error of ours, too, the client hears nothing; but it has not gone.
+        if self.is_unanswered && self.refused.is_none() && !std::thread::panicking() {
             let gone = StatusCode::from_u16(CLIENT_GONE).expect("three digits are a status");
             self.refuse(gone, Reason::Client);
         }

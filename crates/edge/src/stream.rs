@@ -211,6 +211,8 @@ pub(crate) struct Io<S> {
     first: Bytes,
     /// What decides where requests begin and end; the client's side only.
     gate: Option<Gate>,
+    /// The request was sent by others: what is written goes nowhere. The upstream's side only.
+    begun: Option<Begun>,
     scratch: Scratch,
     /// Who is told of what moves; the client's side only.
     client: Option<Rc<Client>>,
@@ -220,12 +222,18 @@ pub(crate) struct Io<S> {
 
 impl<S: AsFd> Io<S> {
     pub(crate) fn upstream(stream: S, scratch: Scratch) -> Io<S> {
-        Io { stream, first: Bytes::new(), gate: None, scratch, client: None, core: None }
+        Io { stream, first: Bytes::new(), gate: None, begun: None, scratch, client: None, core: None }
+    }
+
+    /// For an upstream that was asked by others, and whose answer begins with `first`.
+    pub(crate) fn begun(stream: S, first: Bytes, scratch: Scratch) -> Io<S> {
+        Io { first, begun: Some(Begun::default()), ..Io::upstream(stream, scratch) }
     }
 
     pub(crate) fn client(stream: S, first: Bytes, core: Rc<Core>, client: Rc<Client>) -> Io<S> {
         let gate = Some(Gate::new(core.settings().headers_max));
-        Io { stream, first, gate, scratch: core.scratch.clone(), client: Some(client), core: Some(core) }
+        let scratch = core.scratch.clone();
+        Io { stream, first, gate, begun: None, scratch, client: Some(client), core: Some(core) }
     }
 
     /// The socket, and what was read and never taken.
@@ -260,7 +268,32 @@ impl<S: AsyncRead + Unpin> hyper::rt::Read for Io<S> {
             return Gated { stream: &mut this.stream, scratch: &this.scratch, gate, client }
                 .poll_read(cx, &first, into);
         }
+        if let Some(begun) = &this.begun {
+            if !begun.is_asked {
+                // An answer before its question would be an error. Whoever asks wakes.
+                return Poll::Pending;
+            }
+            if !this.first.is_empty() {
+                let now = this.first.split_to(this.first.len().min(into.remaining()));
+                into.put_slice(&now);
+                return Poll::Ready(Ok(()));
+            }
+        }
         this.scratch.poll_read(&mut this.stream, cx, into.remaining(), |_, bytes| into.put_slice(bytes))
+    }
+}
+
+/// Whether the request was sent once more, to nobody.
+#[derive(Default)]
+struct Begun {
+    is_asked: bool,
+}
+
+impl Begun {
+    fn write(&mut self, cx: &Context<'_>, bytes: usize) -> Poll<io::Result<usize>> {
+        self.is_asked = true;
+        cx.waker().wake_by_ref();
+        Poll::Ready(Ok(bytes))
     }
 }
 
@@ -313,6 +346,9 @@ impl<S: AsyncWrite + AsFd + Unpin> hyper::rt::Write for Io<S> {
         if let Some(refusal) = this.refusal_of_hyper(bytes) {
             return Pin::new(&mut this.stream).poll_write(cx, &refusal).map_ok(|_| bytes.len());
         }
+        if let Some(begun) = &mut this.begun {
+            return begun.write(cx, bytes.len());
+        }
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
         this.wrote(written)
     }
@@ -328,6 +364,9 @@ impl<S: AsyncWrite + AsFd + Unpin> hyper::rt::Write for Io<S> {
             && let Some(refusal) = this.refusal_of_hyper(one)
         {
             return Pin::new(&mut this.stream).poll_write(cx, &refusal).map_ok(|_| one.len());
+        }
+        if let Some(begun) = &mut this.begun {
+            return begun.write(cx, slices.iter().map(|slice| slice.len()).sum());
         }
         let written = match slices {
             [one] => Pin::new(&mut this.stream).poll_write(cx, one),

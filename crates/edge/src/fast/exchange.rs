@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::StatusCode;
 use prumo_clock::Moment;
 
@@ -20,7 +21,7 @@ use super::Connection;
 use super::link::BareLink;
 use super::request::Plain;
 use crate::body::BodyCut;
-use crate::client::{Again, Pace, Phase};
+use crate::client::{Again, HeldAnswer, Pace, Phase};
 use crate::record::Record;
 use crate::respond::Refusal;
 use crate::settings::{Action, Forward, Retry};
@@ -49,6 +50,8 @@ pub(crate) struct Exchange {
     pub(super) is_repeatable: bool,
     /// What was tried, for who asks again.
     again: Again,
+    /// An answer that may be bettered, as far as it was read.
+    held: Option<Bytes>,
     pub(super) up: Up,
     pub(super) down: Down,
 }
@@ -128,7 +131,8 @@ impl Exchange {
             is_head: plain.method == "HEAD",
             is_last: plain.is_last,
             is_repeatable: plain.is_repeatable(),
-            again: Again { tried: None, wants_fresh: true },
+            again: nothing_tried(),
+            held: None,
             up: Up::new(plain.body, head),
             down: Down::default(),
         }
@@ -152,7 +156,11 @@ impl Exchange {
         if !self.down.has_begun() {
             return After::Refuse(refusal);
         }
-        self.cut(if refusal == Refusal::BODY_TOO_LARGE { BodyCut::TooLarge } else { BodyCut::Client })
+        self.cut(match refusal {
+            Refusal::BODY_TOO_LARGE => BodyCut::TooLarge,
+            Refusal::FRAMING => BodyCut::Framing,
+            _ => BodyCut::Client,
+        })
     }
 
     /// The client or the upstream has taken too long.
@@ -189,10 +197,15 @@ impl Exchange {
         self.up.into_buffer()
     }
 
-    /// Whether an answer with this status is held back, because another upstream may have a better one.
-    pub(super) fn may_ask_another(&mut self, status: StatusCode) -> bool {
+    /// Whether an answer with this status, which begins with `read`, is held back, because another upstream may have a
+    /// better one.
+    pub(super) fn may_ask_another(&mut self, status: StatusCode, read: &[u8]) -> bool {
         let others = self.route.service.upstreams().len() > 1;
-        others && self.may_retry(|retry| retry.on_status.contains(&status.as_u16()))
+        let may = others && self.may_retry(|retry| retry.on_status.contains(&status.as_u16()));
+        if may {
+            self.held = Some(Bytes::copy_from_slice(read));
+        }
+        may
     }
 
     /// Whether the route and the service's budget let the request be asked again.
@@ -200,14 +213,18 @@ impl Exchange {
         let is_allowed = self.forward().is_some_and(|forward| forward.retry.times > 0 && is_wanted(&forward.retry));
         let may = self.is_repeatable && is_allowed && self.route.service.may_ask_again(self.asked);
         if may {
-            self.again = Again { tried: Some(Rc::clone(&self.upstream)), wants_fresh: false };
+            self.again = Again { tried: Some(Rc::clone(&self.upstream)), wants_fresh: false, held: None };
         }
         may
     }
 
     /// What was tried, for who asks again.
-    pub(super) fn again(&mut self) -> Again {
-        std::mem::replace(&mut self.again, Again { tried: None, wants_fresh: true })
+    pub(super) fn again(&mut self, link: BareLink) -> Again {
+        let mut again = std::mem::replace(&mut self.again, nothing_tried());
+        if let (Some(read), Some(seat)) = (self.held.take(), self.seat.take()) {
+            again.held = Some(Box::new(HeldAnswer { seat, stream: link.stream, read, asked: self.asked }));
+        }
+        again
     }
 
     fn forward(&self) -> Option<&Forward> {
@@ -226,4 +243,9 @@ impl Exchange {
     pub(super) fn idle_timeout(&self) -> Duration {
         self.forward().map_or(Duration::MAX, |forward| forward.idle_timeout)
     }
+}
+
+/// A kept connection has died, which says nothing about its upstream.
+fn nothing_tried() -> Again {
+    Again { tried: None, wants_fresh: true, held: None }
 }

@@ -145,7 +145,7 @@ impl Crossing<'_> {
                 None
             }
             After::Again => {
-                pace.ask_again(exchange.again());
+                pace.ask_again(exchange.again(link));
                 exchange.record.forget();
                 Some(Unserved { request: Request::from_parts(parts, recv), respond })
             }

@@ -16,7 +16,7 @@ use prumo_clock::Moment;
 
 use super::Journey;
 use crate::body::{BodyCut, Meter, Upload};
-use crate::client::{Again, Pace, Phase};
+use crate::client::{Again, HeldAnswer, Pace, Phase};
 use crate::link::{Failure, Link, NoLink};
 use crate::record::Record;
 use crate::respond::Refusal;
@@ -46,14 +46,17 @@ impl Journey<'_> {
     pub(super) async fn ask(&self, mut request: Request<Upload>, record: &mut Record) -> Result<Asked, Refusal> {
         let wish = self.wish(&request);
         let mut attempts = Attempts::default();
-        if let Some(again) = self.pace.take_again() {
+        if let Some(mut again) = self.pace.take_again() {
+            attempts.held = match again.held.take() {
+                Some(held) => self.take_up(*held, &request).await,
+                None => None,
+            };
             attempts.go_on(again);
             attempts.count(record)?;
         }
         loop {
-            let mut seat = match attempts.seat.take() {
-                Some(seat) => seat,
-                None => self.find_seat(&wish, &mut attempts).await?,
+            let Some(mut seat) = self.next_seat(&wish, &mut attempts).await? else {
+                return attempts.held.take().map(|held| held.pass_on(record)).ok_or(Refusal::NO_UPSTREAM);
             };
             record.choose(&seat.upstream);
             let Some(link) = self.find_link(&mut seat, attempts.wants_fresh).await else {
@@ -72,6 +75,25 @@ impl Journey<'_> {
             }
             attempts.count(record)?;
         }
+    }
+
+    /// An answer that has begun on the fast path, as this path knows answers.
+    async fn take_up(&self, held: HeldAnswer, request: &Request<Upload>) -> Option<Asked> {
+        let HeldAnswer { seat, stream, read, asked } = held;
+        let mut link = Box::new(Link::begun(self.core, stream, read).await.ok()?);
+        let response = link.exchange(copy(request)?, self.pace).await.ok()?;
+        Some(Asked { response, link, seat, asked, now: self.core.clock.now() })
+    }
+
+    /// Where to ask next. Who holds an answer already does not wait for another place: then there is none.
+    async fn next_seat(&self, wish: &Wish<'_>, attempts: &mut Attempts) -> Result<Option<Seat>, Refusal> {
+        if let Some(seat) = attempts.seat.take() {
+            return Ok(Some(seat));
+        }
+        if attempts.held.is_some() {
+            return Ok(self.route.service.look_for_seat(wish, self.core.clock.now(), &attempts.tried).ok());
+        }
+        self.find_seat(wish, attempts).await.map(Some)
     }
 
     fn wish(&self, request: &Request<Upload>) -> Wish<'_> {
@@ -398,6 +420,7 @@ fn copy(request: &Request<Upload>) -> Option<Request<Upload>> {
 fn why_died(error: &hyper::Error, meter: Option<&Meter>) -> Refusal {
     match meter.and_then(|meter| meter.cut.get()) {
         Some(BodyCut::TooLarge) => Refusal::BODY_TOO_LARGE,
+        Some(BodyCut::Framing) => Refusal::FRAMING,
         Some(BodyCut::Client) => Refusal::CLIENT_GONE,
         _ => {
             tracing::debug!(%error, "upstream gives no answer");

@@ -1,7 +1,9 @@
 //! Chunked bodies: taken apart strictly, and written anew. Extensions end here, and trailers where nobody asked
 //! for them.
 
-use std::io::Write as _;
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Write as _};
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
@@ -51,6 +53,29 @@ enum State {
 /// The body is not framed as RFC 9112 wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadChunk;
+
+impl BadChunk {
+    /// Whether an error of reading a client, however often it was wrapped, comes from this.
+    pub(crate) fn is_cause_of(error: &(dyn Error + 'static)) -> bool {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+            if error.is::<BadChunk>() || inner.is_some_and(|inner| inner.is::<BadChunk>()) {
+                return true;
+            }
+            next = error.source();
+        }
+        false
+    }
+}
+
+impl fmt::Display for BadChunk {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("the body is not framed as it must be")
+    }
+}
+
+impl Error for BadChunk {}
 
 impl Chunks {
     pub(crate) fn has_ended(&self) -> bool {

@@ -104,7 +104,7 @@ impl Gate {
         }
         match self.state {
             // What came before it was good.
-            State::Broken if passed == 0 => Err(io::ErrorKind::InvalidData.into()),
+            State::Broken if passed == 0 => Err(io::Error::new(io::ErrorKind::InvalidData, BadChunk)),
             _ => Ok(passed),
         }
     }

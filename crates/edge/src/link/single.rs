@@ -8,6 +8,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
@@ -23,13 +24,26 @@ pub(crate) struct Single {
     sender: SendRequest<Upload>,
     connection: Connection<Io<UpstreamStream>, Upload>,
     ended: bool,
+    /// Its answer was asked for by others, and it carries no other.
+    is_last: bool,
 }
 
 impl Single {
     pub(super) async fn open(stream: UpstreamStream, builder: &Builder, scratch: Scratch) -> io::Result<Single> {
         let io = Io::upstream(stream, scratch);
         let (sender, connection) = builder.handshake(io).await.map_err(io::Error::other)?;
-        Ok(Single { sender, connection, ended: false })
+        Ok(Single { sender, connection, ended: false, is_last: false })
+    }
+
+    pub(super) async fn begun(
+        stream: UpstreamStream,
+        read: Bytes,
+        builder: &Builder,
+        scratch: Scratch,
+    ) -> io::Result<Single> {
+        let io = Io::begun(stream, read, scratch);
+        let (sender, connection) = builder.handshake(io).await.map_err(io::Error::other)?;
+        Ok(Single { sender, connection, ended: false, is_last: true })
     }
 
     /// Moves bytes both ways. True when the connection is over.
@@ -42,7 +56,7 @@ impl Single {
 
     /// True when another request may be sent. Sees a close by the upstream that the kernel has already reported.
     pub(super) fn settle(&mut self) -> bool {
-        !self.poll(&mut Context::from_waker(Waker::noop())) && self.sender.is_ready()
+        !self.is_last && !self.poll(&mut Context::from_waker(Waker::noop())) && self.sender.is_ready()
     }
 
     pub(super) async fn exchange(
@@ -68,7 +82,7 @@ impl Single {
     }
 
     /// The bare socket, and what was read beyond the answer's head.
-    pub(super) fn into_stream(mut self) -> (UpstreamStream, bytes::Bytes) {
+    pub(super) fn into_stream(mut self) -> (UpstreamStream, Bytes) {
         self.poll(&mut Context::from_waker(Waker::noop()));
         let parts = self.connection.into_parts();
         (parts.io.stream, parts.read_buf)

@@ -175,7 +175,7 @@ impl Connection {
             }
         };
         exchange.finish(Outcome::Answered(answer.status), now);
-        if exchange.down.interims == 0 && exchange.may_ask_another(answer.status) {
+        if exchange.down.interims == 0 && exchange.may_ask_another(answer.status, rest) {
             return Err(After::Again);
         }
         exchange.begin_answer(&answer, is_last, now);

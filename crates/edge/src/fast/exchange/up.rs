@@ -220,7 +220,7 @@ impl Outlet<'_> {
                     data += piece.len();
                     chunks::write(&mut page, piece);
                 });
-                let taken = taken.map_err(|_| Stop::Refuse(Refusal::CLIENT_GONE))?;
+                let taken = taken.map_err(|_| Stop::Refuse(Refusal::FRAMING))?;
                 if chunks.has_ended() {
                     page.extend_from_slice(chunks::LAST);
                 }

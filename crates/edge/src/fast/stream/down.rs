@@ -136,7 +136,7 @@ impl Crossing<'_> {
             }
         };
         self.exchange.finish(Outcome::Answered(answer.status), now);
-        if self.exchange.down.interims == 0 && self.exchange.may_ask_another(answer.status) {
+        if self.exchange.down.interims == 0 && self.exchange.may_ask_another(answer.status, rest) {
             return Err((After::Again, BodyCut::Upstream));
         }
         self.exchange.begin_answer(&answer, false, now);
