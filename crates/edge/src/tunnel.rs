@@ -3,7 +3,8 @@
 //! What is read is written at once from the core's scratch buffer. Only what the other side does not take yet is kept,
 //! so an idle tunnel holds no buffer, and a busy one never more than one read for each direction. A tunnel is never cut
 //! for being idle, only when an elder's time is up, and then a web socket is told so between two frames; TCP's keepalive finds out when a peer has vanished. A client that does not end its side some seconds
-//! after the upstream has ended is not waited for.
+//! after the upstream has ended is not waited for, and neither is anybody who neither says nor takes a thing for a while
+//! after the other side has ended.
 
 use std::io;
 use std::pin::Pin;
@@ -11,6 +12,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use prumo_clock::Sleep;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 mod frames;
@@ -39,6 +41,11 @@ const READ_BYTES: usize = 16 * 1024;
 /// the world, short enough not to hold up a replica's or prumo's stop.
 const LINGER: Duration = Duration::from_secs(5);
 
+/// How long nothing may move once one side has said its last word: what the other one still has to say may take it some
+/// thought, but who has forgotten its peer must not hold a replica for ever. Looked at this often, so that a tunnel ends
+/// after between one and two of these.
+const SILENCE: Duration = Duration::from_secs(30);
+
 /// Carries bytes until both sides have ended or one has failed.
 pub(crate) async fn run<C>(core: &Core, mut client: C, from_client: Bytes, tunnel: Tunnel)
 where
@@ -47,14 +54,15 @@ where
     let Tunnel { link, seat, mut record, is_web_socket } = tunnel;
     let Some((mut upstream, from_upstream)) = link.into_stream() else { return };
     upstream.keep_alive();
-    let mut up = Direction::new(from_client);
-    let mut down = Direction::new(from_upstream);
+    let mut up_side = Direction::new(from_client);
+    let mut down_side = Direction::new(from_upstream);
     if is_web_socket {
         let mut frames = Frames::default();
-        frames.follow(&down.pending);
-        down.frames = Some(frames);
+        frames.follow(&down_side.pending);
+        down_side.frames = Some(frames);
     }
     let mut lingering = None;
+    let mut silence = None;
     let mut farewell = std::pin::pin!(core.farewell.notified());
     let mut is_listening = false;
     let carried = std::future::poll_fn(|cx| {
@@ -63,24 +71,52 @@ where
             let _ = farewell.as_mut().poll(cx);
         }
         if core.says_farewell() {
-            down.take_leave();
+            down_side.take_leave();
         }
-        let up = up.poll(cx, &core.scratch, &mut client, &mut upstream)?;
-        let has_left = down.has_left;
-        let down = down.poll(cx, &core.scratch, &mut upstream, &mut client)?;
+        let up = up_side.poll(cx, &core.scratch, &mut client, &mut upstream)?;
+        let has_left = down_side.has_left;
+        let down = down_side.poll(cx, &core.scratch, &mut upstream, &mut client)?;
         let is_over = has_left || down.is_ready();
         let waited = is_over && {
             let linger = lingering.get_or_insert_with(|| core.clock.sleep(LINGER));
             Pin::new(linger).poll(cx).is_ready()
         };
-        let is_done = waited || (down.is_ready() && up.is_ready());
+        let is_half = up_side.has_heard_all() || down_side.has_heard_all();
+        let moved = up_side.moved + down_side.moved;
+        let is_silent = is_half && Silence::lasts(&mut silence, cx, core, moved);
+        let is_done = waited || is_silent || (down.is_ready() && up.is_ready());
         if is_done { Poll::Ready(Ok::<(), io::Error>(())) } else { Poll::Pending }
     })
     .await;
     if let Err(error) = carried {
         tracing::debug!(replica = seat.upstream.id(), %error, "tunnel cut");
     }
-    record.send(down.carried);
+    record.send(down_side.carried);
+}
+
+/// A while in which nothing has moved, as far as is known.
+struct Silence {
+    sleep: Sleep,
+    /// How much had moved when it began.
+    moved: u64,
+}
+
+impl Silence {
+    fn begin(core: &Core, moved: u64) -> Silence {
+        Silence { sleep: core.clock.sleep(SILENCE), moved }
+    }
+
+    /// True when a whole one has passed, and nothing has moved in it.
+    fn lasts(silence: &mut Option<Box<Silence>>, cx: &mut Context<'_>, core: &Core, moved: u64) -> bool {
+        let silence = silence.get_or_insert_with(|| Box::new(Silence::begin(core, moved)));
+        while Pin::new(&mut silence.sleep).poll(cx).is_ready() {
+            if silence.moved == moved {
+                return true;
+            }
+            **silence = Silence::begin(core, moved);
+        }
+        false
+    }
 }
 
 /// One direction of a tunnel.
@@ -88,6 +124,8 @@ struct Direction {
     /// Read, and not yet taken by the other side.
     pending: Bytes,
     carried: u64,
+    /// Bytes that were read, and bytes that were written.
+    moved: u64,
     is_flushed: bool,
     state: State,
     /// Where frames end, when it is a web socket and we may have to say farewell in it.
@@ -112,12 +150,18 @@ impl Direction {
         Direction {
             pending,
             carried: 0,
+            moved: 0,
             is_flushed: true,
             state: State::Reading,
             frames: None,
             is_leaving: false,
             has_left: false,
         }
+    }
+
+    /// Its reading side has ended.
+    fn has_heard_all(&self) -> bool {
+        !matches!(self.state, State::Reading)
     }
 
     /// Says farewell to the peer of a web socket as soon as no frame is under way.
@@ -178,6 +222,7 @@ impl Direction {
             self.state = State::Closing;
             return Ok(());
         }
+        self.moved += bytes.len() as u64;
         let mut rest = self.admit(bytes);
         self.carried += rest.len() as u64;
         self.is_flushed = false;
@@ -200,7 +245,9 @@ impl Direction {
         while !self.pending.is_empty() {
             self.is_flushed = false;
             let written = ready!(Pin::new(&mut *to).poll_write(cx, &self.pending))?;
-            self.pending.advance(check_written(written)?);
+            let written = check_written(written)?;
+            self.moved += written as u64;
+            self.pending.advance(written);
             if self.pending.is_empty() {
                 self.pending = Bytes::new();
             }

@@ -10,8 +10,10 @@ mod site;
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
+use prumo_clock::{Clock, Timestamp};
 use prumo_edge::InFlight;
 use site::{App, Site, Wire, eventually, forward};
 
@@ -93,6 +95,66 @@ fn carries_a_web_socket() {
     assert!(wire.is_closed());
     site.assert_nothing_in_flight("one");
     assert!(site.metrics().contains("prumo_edge_tunnels_open 0"));
+}
+
+/// Goal: when one side has ended, the other may go on for as long as it has something to say; who says nothing more for half
+/// a minute is not waited for, whichever side it is, and the replica is free.
+#[test]
+fn a_half_ended_tunnel_is_not_silent_for_ever() {
+    let (clock, simulation) = Clock::simulated(1, Timestamp::from_millis(0));
+    // Says what it is told to by the test, and never listens.
+    let (say, said) = mpsc::channel::<&'static [u8]>();
+    let said = Mutex::new(said);
+    let app = App::start(move |_, stream| {
+        let _ =
+            stream.write_all(b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n");
+        while let Ok(words) = said.lock().unwrap().recv() {
+            if words.is_empty() {
+                break;
+            }
+            let _ = stream.write_all(words);
+        }
+        false
+    });
+    let site = Site::start_at(clock, |_| {}, |_| {});
+    site.serve(&[app.upstream("one")]);
+    let pass = |time: Duration| {
+        for _ in 0..time.as_secs() {
+            simulation.advance(Duration::from_secs(1));
+            std::thread::sleep(Duration::from_millis(2));
+        }
+    };
+    let mut wire = site.connect();
+    wire.send(UPGRADE);
+    wire.read_until("\r\n\r\n");
+    pass(Duration::from_secs(100));
+    assert_eq!(site.edge.in_flight("one").tunnels, 1, "an idle tunnel goes on");
+    wire.stream().shutdown(Shutdown::Write).unwrap();
+    for words in [&b"not yet"[..], b"and more"] {
+        pass(Duration::from_secs(25));
+        say.send(words).unwrap();
+        expect(&mut wire, words);
+    }
+    assert_eq!(site.edge.in_flight("one").tunnels, 1, "a half-ended one goes on while something is said");
+    let end = || {
+        simulation.advance(Duration::from_secs(1));
+        site.edge.in_flight("one") == InFlight::default()
+    };
+    eventually("the silent one ends", end);
+    assert!(wire.is_closed());
+    // The other way round: the app ends, and the client neither speaks nor goes.
+    say.send(b"").unwrap();
+    let mut wire = site.connect();
+    wire.send(UPGRADE);
+    wire.read_until("\r\n\r\n");
+    say.send(b"").unwrap();
+    eventually("the one whose app has ended ends", end);
+    assert!(wire.is_closed());
+    let stopping = site.begin_stop(Duration::from_secs(60));
+    while !stopping.is_finished() {
+        simulation.advance(Duration::from_millis(50));
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Goal: a megabyte passes through a tunnel unchanged while the other side reads slowly.
