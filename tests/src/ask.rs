@@ -42,7 +42,7 @@ fn ask(address: SocketAddr, request: http::request::Builder, body: &str) -> io::
     let request = request.body(Full::new(Bytes::copy_from_slice(body.as_bytes()))).map_err(io::Error::other)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let within = Duration::from_secs(30);
+        let within = Duration::from_secs(60);
         tokio::time::timeout(within, exchange(address, request))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?

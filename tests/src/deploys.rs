@@ -39,9 +39,10 @@ impl Deploys {
         site.up();
         site.await_healthy("web");
         // The load outlasts the deploys, whatever they take, and is bounded all the same.
-        let longest = Duration::from_secs(60) + Duration::from_secs(10) * self.count;
+        let longest = Duration::from_secs(60) + Duration::from_secs(60) * self.count;
         let load = Load::on(site.edge()).rate(self.rate).web_sockets(self.web_sockets).lasting(longest).start();
-        std::thread::sleep(Duration::from_millis(500));
+        let is_busy = load.sees(|seen| seen.ok > 0 && seen.sockets.opened >= u64::from(self.web_sockets));
+        assert!(is_busy, "{:?}\n{}", load.so_far(), site.story());
         let mut took = Vec::new();
         let mut refused = None;
         for number in 1..=self.count {

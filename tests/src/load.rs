@@ -22,8 +22,7 @@ use tokio::task::LocalSet;
 pub use report::{Failure, FailureKind, Latency, Report, Sockets};
 use request::Sender;
 
-/// No request waits longer: what takes longer than this has failed in any user's eyes.
-const REQUEST_WITHIN: Duration = Duration::from_secs(10);
+use crate::process::eventually;
 
 /// Requests waiting for their answer at once. A server that stalls for ten seconds at 400 a second stays below it.
 const IN_FLIGHT_MAX: usize = 4096;
@@ -48,6 +47,8 @@ pub struct Load {
     pub post: String,
     /// Where web sockets connect.
     pub web_socket: String,
+    /// No request waits longer.
+    pub patience: Duration,
 }
 
 impl Load {
@@ -61,6 +62,8 @@ impl Load {
             get: "/bytes?n=1024".to_owned(),
             post: "/echo".to_owned(),
             web_socket: "/ws".to_owned(),
+            // No user would wait as long; but a machine that runs many tests may stand still for seconds.
+            patience: Duration::from_secs(30),
         }
     }
 
@@ -116,6 +119,8 @@ pub struct Running {
 /// What a load that is under way has seen, for tests that wait for something to be seen.
 #[derive(Clone, Debug, Default)]
 pub struct SoFar {
+    /// Requests answered as they should be.
+    pub ok: u64,
     /// How many failed, by kind.
     pub failed: BTreeMap<FailureKind, u64>,
     /// What became of the web sockets.
@@ -126,6 +131,11 @@ impl Running {
     /// What was seen until a moment ago.
     pub fn so_far(&self) -> SoFar {
         self.so_far.lock().unwrap().clone()
+    }
+
+    /// Waits until something was seen, and at most for a minute; says whether it was.
+    pub fn sees(&self, what: impl Fn(&SoFar) -> bool) -> bool {
+        eventually(Duration::from_secs(60), || what(&self.so_far()))
     }
 
     /// Sends no more, waits for the answers that are due, and accounts for everything.
@@ -151,11 +161,15 @@ struct Account {
 impl Account {
     fn so_far(&self) -> SoFar {
         let report = self.report.borrow();
-        SoFar { failed: report.failed.clone(), sockets: report.sockets }
+        SoFar { ok: report.ok, failed: report.failed.clone(), sockets: report.sockets }
     }
 
     fn failed(&self, kind: FailureKind, detail: impl Into<String>) {
-        let failure = Failure { kind, at: self.began.elapsed(), detail: detail.into() };
+        self.failed_since(self.began.elapsed(), kind, detail);
+    }
+
+    fn failed_since(&self, sent_after: Duration, kind: FailureKind, detail: impl Into<String>) {
+        let failure = Failure { kind, sent_after, at: self.began.elapsed(), detail: detail.into() };
         self.report.borrow_mut().count_failure(failure);
     }
 }
@@ -205,16 +219,19 @@ async fn dispatch(load: &Rc<Load>, account: &Rc<Account>, enough: &AtomicBool, s
             continue;
         }
         account.in_flight.set(account.in_flight.get() + 1);
-        tokio::task::spawn_local(send(number, due, Rc::clone(&sender), Rc::clone(account)));
+        tokio::task::spawn_local(send(number, due, load.patience, Rc::clone(&sender), Rc::clone(account)));
     }
 }
 
-async fn send(number: u32, due: Instant, sender: Rc<Sender>, account: Rc<Account>) {
+async fn send(number: u32, due: Instant, patience: Duration, sender: Rc<Sender>, account: Rc<Account>) {
     account.report.borrow_mut().sent += 1;
-    match tokio::time::timeout(REQUEST_WITHIN, sender.send(number)).await {
+    let sent_after = account.began.elapsed();
+    match tokio::time::timeout(patience, sender.send(number)).await {
         Ok(Ok(())) => account.report.borrow_mut().count_success(due.elapsed()),
-        Ok(Err((kind, detail))) => account.failed(kind, detail),
-        Err(_) => account.failed(FailureKind::Timeout, format!("no whole answer within {REQUEST_WITHIN:?}")),
+        Ok(Err((kind, detail))) => account.failed_since(sent_after, kind, detail),
+        Err(_) => {
+            account.failed_since(sent_after, FailureKind::Timeout, format!("no whole answer within {patience:?}"));
+        }
     }
     account.in_flight.set(account.in_flight.get() - 1);
 }

@@ -333,6 +333,8 @@ impl Site {
     fn dressed(&self, mut command: Command) -> Command {
         command.current_dir(&self.root).env_clear();
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("HOME", &self.root);
+        // Where a program that counts the lines it runs writes that down: see `cargo xtask coverage`.
+        command.envs(std::env::var_os("LLVM_PROFILE_FILE").map(|file| ("LLVM_PROFILE_FILE", file)));
         command.env("PRUMO_STATE", self.state()).envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
@@ -344,7 +346,7 @@ impl Drop for Site {
             self.stop();
         } else if let Some(mut up) = self.up.take() {
             process::signal(up.id(), Signal::TERM);
-            if !eventually(Duration::from_secs(5), || up.try_wait().unwrap().is_some()) {
+            if !eventually(GONE_WITHIN, || up.try_wait().unwrap().is_some()) {
                 let _ = up.kill();
             }
             let _ = up.wait();
@@ -364,6 +366,15 @@ impl Drop for Site {
     }
 }
 
+/// How replicas of tests are looked at. Three answers that come later than this make one unhealthy: no machine stands
+/// still for as long. Who wants to see that happen asks [`checked_often`].
+const CHECK: &str = r#"path = "/health", every = "20s", timeout = "20s""#;
+
+/// The same file with checks that find a replica that hangs within seconds.
+pub fn checked_often(file: &str) -> String {
+    file.replace(CHECK, r#"path = "/health", every = "1s", timeout = "1s""#)
+}
+
 /// A file with one service `web` and a route for everything.
 pub fn file(run: &str, replicas: u32, more: &str) -> String {
     format!(
@@ -381,7 +392,7 @@ listen = "127.0.0.1:[ADMIN]"
 [service.web]
 run = "{run}"
 replicas = {replicas}
-health = {{ path = "/health", every = "1s", timeout = "1s", start_within = "60s" }}
+health = {{ {CHECK}, start_within = "60s" }}
 drain = "10s"
 {more}
 

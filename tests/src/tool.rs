@@ -36,7 +36,7 @@ impl Tool {
         &self.path
     }
 
-    /// Runs it with these arguments, and at most for a minute.
+    /// Runs it with these arguments, and at most for two minutes.
     pub fn run(&self, arguments: &[&str]) -> Said {
         self.run_with_input(arguments, "")
     }
@@ -50,6 +50,6 @@ impl Tool {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap_or_else(|error| panic!("{} does not start: {error}", self.path.display()));
-        finish(child, input, Duration::from_secs(60))
+        finish(child, input, Duration::from_secs(120))
     }
 }

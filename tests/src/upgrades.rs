@@ -42,7 +42,8 @@ impl Upgrades {
         let before = site.await_healthy("web");
         let hours = Duration::from_secs(6 * 3600);
         let load = Load::on(site.edge()).rate(self.rate).web_sockets(self.web_sockets).lasting(hours).start();
-        std::thread::sleep(Duration::from_secs(1));
+        let is_busy = load.sees(|seen| seen.ok > 0 && seen.sockets.opened >= u64::from(self.web_sockets));
+        assert!(is_busy, "{:?}\n{}", load.so_far(), site.story());
         let (mut took, mut troubles) = (Vec::new(), Vec::new());
         let mut main = site.main_pid();
         for number in 0..self.count {

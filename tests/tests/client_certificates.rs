@@ -14,7 +14,7 @@ listen = "127.0.0.1:[ADMIN]"
 
 [service.web]
 run = "python3 app.py"
-health = { path = "/health", every = "1s", timeout = "1s" }
+health = { path = "/health", every = "20s", timeout = "20s" }
 
 [[route]]
 to = "web"
@@ -82,7 +82,7 @@ fn curl_and_openssl_show_certificates() {
     let get = |host: &str, more: &[&str]| {
         let (url, resolve) = (format!("https://{host}:{port}/"), format!("{host}:{port}:127.0.0.1"));
         let words =
-            ["--silent", "--show-error", "--max-time", "20", "--cacert", &roots, "--resolve", &resolve, "--include"];
+            ["--silent", "--show-error", "--max-time", "60", "--cacert", &roots, "--resolve", &resolve, "--include"];
         curl.run(&[&words[..], more, &[&url]].concat())
     };
     let (alice, alice_key, mallory, mallory_key) =

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use prumo_tests::disk::{SmallDisk, folder_bytes};
 use prumo_tests::load::{Failure, Load, Report, Running};
 use prumo_tests::process::{self, Signal, eventually};
-use prumo_tests::site::{Said, ServiceStatus, Site, file};
+use prumo_tests::site::{Said, ServiceStatus, Site, checked_often, file};
 use prumo_tests::web_socket::{Heard, WebSocket};
 use prumo_tests::{ask, site};
 
@@ -16,7 +16,7 @@ const WITHIN: Duration = Duration::from_secs(60);
 /// A second service beside `web`, which misbehaves while `web` must not notice.
 fn neighbour(run: &str, more: &str) -> String {
     format!(
-        "\n[service.beast]\nrun = \"{run}\"\nhealth = {{ path = \"/health\", every = \"1s\", timeout = \"1s\", start_within = \"60s\" }}\n{more}"
+        "\n[service.beast]\nrun = \"{run}\"\nhealth = {{ path = \"/health\", every = \"20s\", timeout = \"20s\", start_within = \"60s\" }}\n{more}"
     )
 }
 
@@ -24,7 +24,7 @@ fn neighbour(run: &str, more: &str) -> String {
 fn users_of(site: &Site) -> Running {
     let load = Load { get: "/whoami".to_owned(), ..Load::on(site.edge()) };
     let running = load.rate(60).start();
-    std::thread::sleep(Duration::from_millis(300));
+    assert!(running.sees(|seen| seen.ok > 0), "{:?}\n{}", running.so_far(), site.story());
     running
 }
 
@@ -34,7 +34,8 @@ fn nobody_noticed(site: &Site, report: &Report) {
 
 /// Nobody noticed but who was being served by a replica in the moment of its end, by a request that may not be asked twice.
 fn nobody_else_noticed(site: &Site, report: &Report, ended_after: Duration) {
-    let until = ended_after + Duration::from_secs(5);
+    // It may be a while until the users hear of it.
+    let until = ended_after + WITHIN;
     let was_being_served = |failure: &&Failure| failure.detail.starts_with("POST") && failure.at <= until;
     let being_served = report.failures.iter().filter(was_being_served).count() as u64;
     let others = report.failed_in_all() - being_served;
@@ -50,7 +51,7 @@ fn deploy(site: &Site, run: &str) -> Said {
 /// Puts a release that cannot become healthy in place of `web` and deploys it. It has a while for at least one check.
 fn deploy_bad(site: &Site, run: &str, check_within: &str) -> Said {
     let given = format!("every = \"{check_within}\", timeout = \"{check_within}\", start_within = \"8s\"");
-    let usual = "every = \"1s\", timeout = \"1s\", start_within = \"60s\"";
+    let usual = "every = \"20s\", timeout = \"20s\", start_within = \"60s\"";
     site.write("prumo.toml", &file(run, 3, "").replace(usual, &given));
     site.prumo(&["deploy", "web"])
 }
@@ -90,10 +91,14 @@ fn a_killed_replica_is_not_noticed() {
 /// Goal: a replica that hangs is taken out after its checks fail; only requests that it had already taken suffer.
 #[test]
 fn a_stopped_replica_is_taken_out() {
-    let site = Site::serving("[ZOO] well", "");
+    let mut site = Site::new(&checked_often(&file("[ZOO] well", 3, "")));
+    site.up();
     let victim = site.await_healthy("web").pids()[0];
-    let users = users_of(&site);
+    // From before the load begins, so that what is said to be later is later.
     let began = Instant::now();
+    let load = Load { get: "/whoami".to_owned(), patience: Duration::from_secs(10), ..Load::on(site.edge()) };
+    let users = load.rate(60).start();
+    assert!(users.sees(|seen| seen.ok > 0), "{:?}\n{}", users.so_far(), site.story());
     process::signal(victim, Signal::STOP);
     let serves = |status: &ServiceStatus| {
         status.replicas.iter().any(|replica| replica.pid == Some(victim) && replica.state == "healthy")
@@ -101,10 +106,11 @@ fn a_stopped_replica_is_taken_out() {
     // Three checks, each with a second for the answer and a second before the next.
     let out = eventually(WITHIN, || site.status("web").is_some_and(|status| !serves(&status)));
     assert!(out, "the hung replica still counts as healthy\n{}", site.story());
-    let out_after = began.elapsed() + Duration::from_secs(1);
-    std::thread::sleep(Duration::from_secs(3));
+    // The cores of the edge have heard of it a moment later, unless the machine stands still.
+    let out_after = began.elapsed() + Duration::from_secs(5);
+    std::thread::sleep(Duration::from_secs(7));
     let report = users.stop();
-    let sent_later = report.failures.iter().filter(|failure| failure.sent_after() > out_after).count();
+    let sent_later = report.failures.iter().filter(|failure| failure.sent_after > out_after).count();
     assert_eq!(sent_later, 0, "requests failed that were sent after it was taken out\n{report}");
     assert!(report.failed_in_all() * 2 < report.sent, "its share is a third\n{report}");
     process::signal(victim, Signal::CONT);
@@ -222,9 +228,10 @@ fn deaf_replicas_are_killed_in_the_end() {
 #[test]
 fn early_hang_ups_are_not_noticed() {
     // A request that is on its way while the app hangs up cannot be saved by anybody, unless it may be asked twice.
-    let site = Site::serving("[ZOO] hang-up 0", "");
+    // How many meet it depends on the machine, so that what is asked again may be all.
+    let site = Site::serving("[ZOO] hang-up 0", "traffic = { retry_budget = \"100%\" }\n");
     let users = users_of(&site);
-    std::thread::sleep(Duration::from_secs(3));
+    assert!(users.sees(|seen| seen.ok > 180), "{:?}\n{}", users.so_far(), site.story());
     let whenever = Duration::from_secs(3600);
     nobody_else_noticed(&site, &users.stop(), whenever);
 }
@@ -247,7 +254,7 @@ fn memory_eaters_are_ended() {
 /// Goal: a service that turns unhealthy is told as such, and the others serve on (HEALTH-12).
 #[test]
 fn unhealthy_services_are_told() {
-    let mut site = Site::new(&file("[ZOO] well", 3, &neighbour("[ZOO] unhealthy [SITE]/sick", "")));
+    let mut site = Site::new(&file("[ZOO] well", 3, &checked_often(&neighbour("[ZOO] unhealthy [SITE]/sick", ""))));
     site.up();
     site.await_healthy("web");
     site.await_healthy("beast");
@@ -350,7 +357,7 @@ to = "web"
     site.up();
     site.await_healthy("web");
     assert!(!site.must(&["status"]).out.contains("keeps failing"));
-    let told = eventually(Duration::from_secs(30), || {
+    let told = eventually(WITHIN, || {
         drop(site.get("/"));
         site.must(&["status"])
             .out

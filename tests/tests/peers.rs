@@ -21,7 +21,7 @@ metrics = "open"
 [service.web]
 run = "[PRUMO] demo-app"
 replicas = 2
-health = { path = "/health", every = "1s", timeout = "1s" }
+health = { path = "/health", every = "20s", timeout = "20s" }
 
 [[route]]
 to = "web"
@@ -59,7 +59,7 @@ fn curl_is_content() {
     let authority = authority(&site);
     let check = |version: &str, arguments: &[&str]| {
         let all = [
-            &["--silent", "--show-error", "--max-time", "20", "--write-out", " v%{http_version} %{http_code}"],
+            &["--silent", "--show-error", "--max-time", "60", "--write-out", " v%{http_version} %{http_code}"],
             arguments,
         ]
         .concat();
@@ -87,7 +87,7 @@ fn curl_gets_back_what_it_sends() {
     let authority = authority(&site);
     let check = |arguments: &[&str]| {
         let said =
-            curl.run(&[&["--silent", "--show-error", "--max-time", "20", "--data-binary", &from], arguments].concat());
+            curl.run(&[&["--silent", "--show-error", "--max-time", "60", "--data-binary", &from], arguments].concat());
         let same = said.code == Some(0) && said.out == body;
         assert!(
             same,
@@ -153,13 +153,13 @@ import websockets
 
 async def main(url, authority):
     context = ssl.create_default_context(cafile=authority) if url.startswith("wss") else None
-    async with websockets.connect(url, ssl=context, max_size=None) as socket:
+    async with websockets.connect(url, ssl=context, max_size=None, open_timeout=60, ping_timeout=60, close_timeout=60) as socket:
         for message in ["hello", "", "\u00e4\u20ac" * 1000, b"\x00\xff" * 50000]:
             await socket.send(message)
             assert await socket.recv() == message
         await socket.send(["in ", "three ", "pieces"])
         assert await socket.recv() == "in three pieces"
-        await asyncio.wait_for(await socket.ping(), 5)
+        await asyncio.wait_for(await socket.ping(), 60)
         await asyncio.gather(*(socket.send(str(number)) for number in range(200)))
         answers = [await socket.recv() for _ in range(200)]
         assert sorted(answers, key=int) == [str(number) for number in range(200)]

@@ -16,7 +16,7 @@ listen = "127.0.0.1:[ADMIN]"
 
 [service.web]
 run = "[PRUMO] demo-app"
-health = { path = "/health", every = "1s", timeout = "1s" }
+health = { path = "/health", every = "20s", timeout = "20s" }
 
 [[route]]
 to = "web"

@@ -62,6 +62,27 @@ pub(crate) fn sslyze() -> PathBuf {
     checkout::tools().join("bin/sslyze")
 }
 
+/// What reads the counts of a compiler.
+pub(crate) struct Llvm {
+    pub(crate) profdata: PathBuf,
+    pub(crate) cov: PathBuf,
+}
+
+/// The LLVM tools of this number, installed when they are missing. Only `coverage` needs them, and they are large.
+pub(crate) fn llvm(number: &str) -> Result<Llvm, Failure> {
+    let tool = |name: &str| PathBuf::from(format!("/usr/bin/{name}-{number}"));
+    let llvm = Llvm { profdata: tool("llvm-profdata"), cov: tool("llvm-cov") };
+    if llvm.cov.exists() && llvm.profdata.exists() {
+        return Ok(llvm);
+    }
+    let package = format!("llvm-{number}");
+    println!("installing {package}: it reads what this compiler counts");
+    let hint = format!("as root: `apt-get install --no-install-recommends {package}`");
+    apt_get().arg("update").output()?;
+    let install = apt_get().args(["install", "--yes", "--no-install-recommends", &package]).output();
+    install.map(|_| llvm).map_err(|failure| failure.hint(hint))
+}
+
 /// Install the Debian packages that are missing.
 pub(crate) fn packages() -> Result<(), Failure> {
     let missing = missing_packages()?;

@@ -1,7 +1,7 @@
 //! The chores of this repository, as `cargo xtask TASK`.
 //!
 //! `deps` makes a fresh machine able to run the rest; `test` and `lint` are what a change must pass; `docs` writes the
-//! generated reference; `fuzz` feeds the parsers; `bench` measures prumo beside its peers and prints tables for
+//! generated reference; `coverage` counts the lines that tests run; `fuzz` feeds the parsers; `bench` measures prumo beside its peers and prints tables for
 //! `docs/benchmarks.md`. The rules of the house that no compiler knows are tests of this package, in `tidy`.
 //!
 //! What is deliberately absent: no task changes the machine beyond installing Debian packages, no task talks to
@@ -12,6 +12,7 @@
 
 mod bench;
 mod checkout;
+mod coverage;
 mod deps;
 mod docs;
 mod failure;
@@ -59,6 +60,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Run the tests and say which lines they ran, by crate and by decision; fail where too few did. Half an hour.
+    Coverage(coverage::Arguments),
     /// Feed the parsers with inputs that nobody would write, two targets at a time.
     Fuzz(fuzz::Arguments),
     /// Let outside judges look at a running prumo, beyond those that are quick enough to be tests.
@@ -87,6 +90,7 @@ fn run(task: Task) -> Result<ExitCode, Failure> {
         Task::Lint => lint::run()?,
         Task::Docs { check: true } => docs::check()?,
         Task::Docs { check: false } => docs::write()?,
+        Task::Coverage(arguments) => coverage::run(&arguments)?,
         Task::Fuzz(arguments) => fuzz::run(&arguments)?,
         Task::Judge(judge) => judge::run(&judge)?,
         Task::Bench(bench) => bench::run(&bench)?,

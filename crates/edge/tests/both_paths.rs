@@ -151,7 +151,12 @@ impl Bench {
             settings.body_timeout = Duration::from_millis(200);
             settings.idle_timeout = Duration::from_millis(50);
         };
-        let site = Site::start_with(set, |route| route.body_max = 1500);
+        let shape = |route: &mut prumo_edge::Route| {
+            route.body_max = 1500;
+            // Some answers never end.
+            site::forward(route).timeout = Duration::from_secs(2);
+        };
+        let site = Site::start_with(set, shape);
         site.serve(&[app.upstream("one")]);
         Bench { app, site }
     }
@@ -161,7 +166,7 @@ impl Bench {
         self.app.asks.lock().unwrap().clear();
         let mut stream = TcpStream::connect(self.site.http()).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         for (number, piece) in pieces.iter().enumerate() {
             if number > 0 {
                 // A head in two packets instead of one; nothing depends on whether it is seen so.

@@ -619,6 +619,6 @@ fn curl_decodes() {
 fn stops_with_its_readers() {
     let shop = Shop::open();
     assert_eq!(shop.get("/app.js").status, 200);
-    let report = shop.site.stop(Duration::from_secs(20));
+    let report = shop.site.stop(Duration::from_secs(60));
     assert!(report.stages.iter().all(|stage| stage.abandoned.is_empty()), "{report:?}");
 }

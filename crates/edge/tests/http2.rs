@@ -18,7 +18,7 @@ mod cases;
 mod frame;
 mod site;
 
-use std::io::Read as _;
+use std::io::{ErrorKind, Read as _};
 use std::time::{Duration, Instant};
 
 use case::{Case, Step, Verdict};
@@ -26,7 +26,7 @@ use frame::Frame;
 use site::{App, Site, Wire, eventually, reply_with};
 
 /// How long a case waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The largest body that the route accepts in these cases.
 const BODY_MAX: u64 = 1 << 20;
@@ -143,7 +143,7 @@ impl Talk {
         match stream.take(buffer.len() as u64).read(&mut buffer) {
             Ok(0) => self.is_closed = true,
             Ok(read) => self.rest.extend(&buffer[..read]),
-            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Err(_) => self.is_closed = true,
         }
         while !self.rest.starts_with(b"HTTP/1") && self.rest.len() >= 9 {

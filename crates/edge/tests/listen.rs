@@ -215,7 +215,7 @@ fn handed_sockets_lose_nobody() {
     first.serve(&[app.upstream("one")]);
     let address = first.http();
     let sockets = first.edge.sockets().unwrap();
-    first.stop(std::time::Duration::from_secs(5));
+    first.stop(std::time::Duration::from_secs(60));
     // Nobody accepts now, and the system still takes connections.
     let mut waiting: Vec<Wire> = (0..20).map(|_| Wire::connect(address)).collect();
     for wire in &mut waiting {

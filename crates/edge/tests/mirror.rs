@@ -99,7 +99,7 @@ fn a_bad_shadow_harms_nobody() {
     serve(&site, &[app.upstream("one")], &[]);
     ask(3);
     assert_eq!(app.asks().len(), 206);
-    let stopped = site.stop(Duration::from_secs(10));
+    let stopped = site.stop(Duration::from_secs(60));
     assert!(stopped.is_clean(), "a stop waits for no shadow: {stopped:?}");
 }
 

@@ -302,7 +302,7 @@ fn an_app_that_takes_nothing_is_blamed() {
     wire.stream().set_nonblocking(true).unwrap();
     let start = Instant::now();
     while !matches!(wire.stream().peek(&mut [0]), Ok(1..)) {
-        assert!(start.elapsed() < Duration::from_secs(20), "the client is kept waiting");
+        assert!(start.elapsed() < Duration::from_secs(60), "the client is kept waiting");
         if wire.stream().write(&[b'x'; 65536]).is_err() {
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -340,7 +340,7 @@ fn cuts_slow_heads() {
     wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n");
     // A drip until the answer is there; if it extended the time, it would never be.
     while !wire.has_something_to_read() {
-        assert!(start.elapsed() < Duration::from_secs(20), "the drip extended its time");
+        assert!(start.elapsed() < Duration::from_secs(60), "the drip extended its time");
         wire.try_send(b"X-Slow: 1\r\n");
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -253,12 +253,16 @@ fn a_tunnel_has_until_the_deadline() {
     let (site, app) = (Site::start(), echo_app());
     site.serve(&[app.upstream("one")]);
     let mut wire = open(&site);
-    std::thread::scope(|scope| {
-        let stopped = scope.spawn(|| site.stop(Duration::from_secs(4)));
-        eventually("the edge has stopped accepting", || site.edge.sockets().unwrap().is_empty());
-        wire.send(b"still here");
-        expect(&mut wire, b"still here");
-        assert!(!stopped.join().unwrap().is_clean());
-    });
+    let stopping = site.begin_stop(Duration::from_secs(60));
+    eventually("the edge has stopped accepting", || site.edge.sockets().unwrap().is_empty());
+    wire.send(b"still here");
+    expect(&mut wire, b"still here");
+    drop(wire);
+    assert!(stopping.join().unwrap().is_clean(), "it has ended by itself");
+
+    let site = Site::start();
+    site.serve(&[app.upstream("one")]);
+    let mut wire = open(&site);
+    assert!(!site.stop(Duration::from_millis(300)).is_clean());
     assert!(wire.is_closed());
 }

@@ -204,8 +204,8 @@ fn a_stop_waits_for_no_tunnel() {
         let mut client = ready(&site).await;
         let (_, mut stream, mut body) = open(&mut client).await;
         assert_eq!(next(&mut body).await, "hello");
-        let stopping = site.begin_stop(Duration::from_secs(20));
-        tokio::time::timeout(Duration::from_secs(10), site.edge.quiet()).await.expect("quiet with a tunnel open");
+        let stopping = site.begin_stop(Duration::from_secs(60));
+        tokio::time::timeout(Duration::from_secs(60), site.edge.quiet()).await.expect("quiet with a tunnel open");
         send(&mut stream, Bytes::from_static(b"still here"), false).await;
         assert_eq!(next(&mut body).await, "still here");
         send(&mut stream, Bytes::new(), true).await;

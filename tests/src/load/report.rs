@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use super::REQUEST_WITHIN;
-
 /// Failures kept with their details; the rest is only counted.
 const DETAILS_MAX: usize = 200;
 
@@ -48,7 +46,9 @@ pub struct Sockets {
 pub struct Failure {
     /// What kind of thing.
     pub kind: FailureKind,
-    /// When, since the load began.
+    /// When it was sent, since the load began.
+    pub sent_after: Duration,
+    /// When it was seen to fail, since the load began.
     pub at: Duration,
     /// What was seen.
     pub detail: String,
@@ -84,16 +84,6 @@ pub struct Latency {
     pub p99: Duration,
     /// None was slower.
     pub max: Duration,
-}
-
-impl Failure {
-    /// When the request was sent at the latest, since the load began: one that timed out was sent long before.
-    pub fn sent_after(&self) -> Duration {
-        match self.kind {
-            FailureKind::Timeout => self.at.saturating_sub(REQUEST_WITHIN),
-            _ => self.at,
-        }
-    }
 }
 
 impl Report {

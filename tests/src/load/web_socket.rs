@@ -14,7 +14,7 @@ use super::{Account, FailureKind, Load};
 const SAY_EVERY: Duration = Duration::from_millis(100);
 
 /// How long an echo may take before the socket counts as cut.
-const ECHO_WITHIN: Duration = Duration::from_secs(10);
+const ECHO_WITHIN: Duration = Duration::from_secs(30);
 
 /// Before another try when a handshake failed.
 const TRY_AGAIN: Duration = Duration::from_millis(50);

@@ -163,7 +163,7 @@ pub type TlsWire = StreamOwned<ClientConnection, TcpStream>;
 pub fn shake_hands(address: SocketAddr, config: &Arc<ClientConfig>, name: &str) -> std::io::Result<TlsWire> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let tcp = TcpStream::connect(address)?;
-    tcp.set_read_timeout(Some(Duration::from_secs(20)))?;
+    tcp.set_read_timeout(Some(Duration::from_secs(60)))?;
     let mut wire = StreamOwned::new(ClientConnection::new(Arc::clone(config), name).unwrap(), tcp);
     while wire.conn.is_handshaking() {
         wire.conn.complete_io(&mut wire.sock)?;

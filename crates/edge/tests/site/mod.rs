@@ -9,6 +9,8 @@
     reason = "each test file uses a part of this; tests watch the edge from outside, with threads and time of their own"
 )]
 
+mod hand;
+
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
@@ -16,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use hand::Hand;
 use prumo_clock::Clock;
 use prumo_drain::{Drain, Stage};
 use prumo_edge::{Action, Address, Edge, Forward, InFlight, Port, Route, Settings, Upstream};
@@ -25,6 +28,8 @@ pub struct Site {
     pub edge: Edge,
     pub folder: tempfile::TempDir,
     drain: Drain,
+    /// Held so that its time ends with the site.
+    hand: Option<Hand>,
 }
 
 impl Site {
@@ -32,8 +37,12 @@ impl Site {
         Site::start_with(|_| {}, |_| {})
     }
 
+    /// Time passes there as it does here, but for moments in which the machine stands still.
     pub fn start_with(set: impl FnOnce(&mut Settings), shape: impl FnOnce(&mut Route)) -> Site {
-        Site::start_at(Clock::system(), set, shape)
+        let (clock, hand) = Hand::start();
+        let mut site = Site::start_at(clock, set, shape);
+        site.hand = Some(hand);
+        site
     }
 
     /// The same with a clock of the test's own. Its stop is timed by the system's.
@@ -53,7 +62,7 @@ impl Site {
         let mut route = any_route();
         shape(&mut route);
         edge.routes(vec![route]).unwrap();
-        Site { edge, folder, drain }
+        Site { edge, folder, drain, hand: None }
     }
 
     /// Puts these upstreams behind `app` and waits until every core knows.
@@ -116,7 +125,7 @@ impl Drop for Site {
 
 pub fn any_route() -> Route {
     let mut route = Route::to("app");
-    forward(&mut route).timeout = Duration::from_secs(10);
+    forward(&mut route).timeout = Duration::from_secs(60);
     route
 }
 
@@ -150,7 +159,7 @@ impl Wire {
     pub fn connect(address: SocketAddr) -> Wire {
         let stream = TcpStream::connect(address).unwrap();
         stream.set_nodelay(true).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         Wire { reader: BufReader::new(stream) }
     }
 
@@ -212,8 +221,8 @@ impl Wire {
         let mut read = Vec::new();
         let mut byte = [0];
         while !read.ends_with(end.as_bytes()) {
-            match self.reader.read(&mut byte) {
-                Ok(1) => read.push(byte[0]),
+            match self.reader.read_exact(&mut byte) {
+                Ok(()) => read.push(byte[0]),
                 _ => panic!("ended before {end:?}: {:?}", String::from_utf8_lossy(&read)),
             }
         }
@@ -222,10 +231,14 @@ impl Wire {
 
     /// True when the other side has closed, without another byte.
     pub fn is_closed(&mut self) -> bool {
-        match self.reader.read(&mut [0]) {
-            Ok(read) => read == 0,
-            Err(error) => is_close(&error),
-        }
+        let read = loop {
+            // Who stops and continues this process interrupts a read.
+            match self.reader.read(&mut [0]) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                read => break read,
+            }
+        };
+        read.map_or_else(|error| is_close(&error), |read| read == 0)
     }
 }
 

@@ -87,7 +87,7 @@ pub fn run<T>(work: impl Future<Output = T>) -> T {
 }
 
 pub fn converse<T>(work: impl Future<Output = T>) -> T {
-    run(async { tokio::time::timeout(Duration::from_secs(30), work).await.expect("within 30 s") })
+    run(async { tokio::time::timeout(Duration::from_secs(90), work).await.expect("within 90 s") })
 }
 
 /// A client's connection, with prior knowledge.
