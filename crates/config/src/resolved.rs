@@ -138,6 +138,8 @@ pub struct Outside {
     pub host: SeenHost,
     /// How often its names are looked up.
     pub resolve_every: Duration,
+    /// How prumo knows which of its addresses can serve.
+    pub health: Health,
     /// How its addresses are spared.
     pub traffic: Traffic,
 }
@@ -522,7 +524,7 @@ impl Config {
         let (mut services, mut outside) = (BTreeMap::new(), BTreeMap::new());
         for (name, mut table) in root.service {
             match table.at.take() {
-                Some(at) => drop(outside.insert(name, Outside::resolve(at, table.protocol, table.traffic))),
+                Some(at) => drop(outside.insert(name, Outside::resolve(at, table))),
                 None => drop(services.insert(name.clone(), Service::resolve(name, table))),
             }
         }
@@ -541,8 +543,17 @@ impl Config {
 }
 
 impl Outside {
-    fn resolve(at: OutsideTable, protocol: Protocol, traffic: Traffic) -> Outside {
-        Outside { at: at.url, protocol, authority: at.ca, host: at.host, resolve_every: at.resolve, traffic }
+    fn resolve(at: OutsideTable, table: ServiceTable) -> Outside {
+        Outside {
+            at: at.url,
+            protocol: table.protocol,
+            authority: at.ca,
+            host: at.host,
+            resolve_every: at.resolve,
+            // It listens, whatever it is: there is no process to look at instead.
+            health: Health::resolve(table.health.unwrap_or_else(HealthTable::unstated), Listen::Port),
+            traffic: table.traffic,
+        }
     }
 }
 

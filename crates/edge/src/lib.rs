@@ -63,6 +63,8 @@ mod upstream;
 mod web_socket;
 
 pub mod fuzz;
+pub use prumo_probe::Question;
+
 pub use crate::edge::{Edge, Health};
 pub use crate::error::{EdgeError, Owner};
 pub use crate::listen::owner_of_port;
@@ -72,7 +74,8 @@ pub use crate::route::{Asker, Explanation, Findings, Look, Peer, Verdict, inquir
 pub use crate::settings::{
     Access, AccessLog, Action, Address, Answer, Balance, Bound, CertificateFiles, ClientCertificates, Condition, Files,
     Forward, Frame, HashBy, Headers, Hedge, InFlight, LineFormat, ListeningSocket, Maintenance, Mirror, Network,
-    Outside, Part, PathMatch, Place, Port, Protocol, Redirect, RedirectHttps, Retry, Rewrite, Route, Scheme, Secure,
-    Settings, Share, ShowCertificate, Target, Template, TraceFrom, Tracing, Traffic, UnixSocket, Upstream, Wanted,
+    Outside, Part, PathMatch, Place, Port, Probe, Protocol, Redirect, RedirectHttps, Retry, Rewrite, Route, Scheme,
+    Secure, Settings, Share, ShowCertificate, Target, Template, TraceFrom, Tracing, Traffic, UnixSocket, Upstream,
+    Wanted,
 };
 pub use crate::tls::{CertificateState, examine, examine_client_certificates};

@@ -17,7 +17,7 @@ mod template;
 pub use access::{Access, Maintenance};
 pub use balance::{Balance, HashBy, Hedge, Retry, Traffic};
 pub use files::Files;
-pub use outside::{Outside, Place, Secure};
+pub use outside::{Outside, Place, Probe, Secure};
 pub use route::{Action, Answer, Condition, Forward, Mirror, PathMatch, Redirect, Rewrite, Route, Target, Wanted};
 pub(crate) use template::Filling;
 pub use template::{Part, Template};

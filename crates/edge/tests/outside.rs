@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
-use prumo_edge::{AccessLog, EdgeError, LineFormat, Outside, Place, Port, Protocol, Share};
+use prumo_edge::{AccessLog, EdgeError, LineFormat, Outside, Place, Port, Probe, Protocol, Share};
 use site::{App, Site, eventually};
 use streams::{H2App, collect, connect, converse, ok, post, send, trailers};
 
@@ -27,6 +27,7 @@ fn outside(at: &[Place]) -> Outside {
         sees_clients_host: false,
         authority: None,
         resolve_every: Duration::from_millis(100),
+        probe: Probe::default(),
     }
 }
 

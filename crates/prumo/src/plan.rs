@@ -98,12 +98,18 @@ fn places(service: &Outside) -> String {
 }
 
 fn outside_fields(service: &Outside) -> Fields {
+    let health = crate::wire::health(&service.health);
     named([
         ("at.url", places(service)),
         ("at.ca", or_none(service.authority.as_ref().map(|file| file.display().to_string()))),
         ("at.host", word(&service.host)),
         ("at.resolve", show(service.resolve_every)),
         ("protocol", word(&service.protocol)),
+        ("health", check_in_words(&health.check)),
+        ("health.every", show(health.every)),
+        ("health.timeout", show(health.timeout)),
+        ("health.healthy", health.healthy.to_string()),
+        ("health.unhealthy", health.unhealthy.to_string()),
     ])
 }
 

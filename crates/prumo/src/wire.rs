@@ -36,6 +36,8 @@ pub(crate) use front::{
     routes as routes_for_the_edge, settings as settings_for_the_edge, traffic as traffic_for_the_edge,
 };
 
+pub(crate) use services::health;
+
 use crate::handover::elders::Elders;
 use crate::handover::{Known, Place};
 use crate::secrets::Secrets;

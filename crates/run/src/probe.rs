@@ -1,9 +1,6 @@
 //! Probes: asking a replica whether it can serve.
 
-mod grpc;
-mod http;
 mod socket;
-mod web_socket;
 
 use std::fmt;
 use std::io;
@@ -14,6 +11,7 @@ use std::time::Duration;
 
 use prumo_clock::Clock;
 use prumo_drain::Stage;
+use prumo_probe::{Origin, Question};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -137,18 +135,11 @@ impl Probe {
         match (&self.health.check, &self.address) {
             (Check::Alive, _) => Ok(()),
             (Check::Command(argv), _) => self.ask_command(argv).await,
-            (Check::Tcp | Check::Http { .. } | Check::Grpc { .. } | Check::WebSocket { .. }, None) => {
-                Err(Bad::Answer("the service listens to nothing".to_owned()))
-            }
-            (Check::Tcp, Some(address)) => match address {
-                Address::Tcp(tcp) => TcpStream::connect(tcp).await.map(drop).map_err(|error| refused(address, &error)),
-                Address::Unix(path) => socket::connect(path).await.map(drop).map_err(|error| refused(address, &error)),
+            (_, None) => Err(Bad::Answer("the service listens to nothing".to_owned())),
+            (check, Some(address)) => match question(check) {
+                Some(question) => ask(&question, address).await,
+                None => Ok(()),
             },
-            (Check::Http { path, status, body }, Some(address)) => {
-                http::ask(address, path, status, body.as_deref()).await
-            }
-            (Check::Grpc { service }, Some(address)) => grpc::ask(address, service).await,
-            (Check::WebSocket { path }, Some(address)) => web_socket::ask(address, path).await,
         }
     }
 
@@ -177,14 +168,38 @@ impl Probe {
 
     fn question(&self) -> String {
         match &self.health.check {
-            Check::Http { path, .. } => format!("GET {path}"),
-            Check::Tcp => "the connection".to_owned(),
-            Check::Grpc { .. } => "the gRPC health check".to_owned(),
-            Check::WebSocket { path } => format!("the web socket at {path}"),
             Check::Command(argv) => format!("`{}`", argv.join(" ")),
-            Check::Alive => "the process".to_owned(),
+            check => question(check).map_or_else(|| "the process".to_owned(), |question| question.to_string()),
         }
     }
+}
+
+/// What is asked over the network; nothing for what is asked otherwise.
+fn question(check: &Check) -> Option<Question> {
+    Some(match check {
+        Check::Tcp => Question::Connection,
+        Check::Http { path, status, body } => {
+            Question::Http { path: path.clone(), status: status.clone(), body: body.clone() }
+        }
+        Check::Grpc { service } => Question::Grpc { service: service.clone() },
+        Check::WebSocket { path } => Question::WebSocket { path: path.clone() },
+        Check::Command(_) | Check::Alive => return None,
+    })
+}
+
+async fn ask(question: &Question, address: &Address) -> Result<(), Bad> {
+    let answered = match address {
+        Address::Tcp(tcp) => {
+            let stream = TcpStream::connect(tcp).await.map_err(|error| refused(address, &error))?;
+            let host = tcp.to_string();
+            prumo_probe::ask(question, stream, Origin { scheme: "http", host: &host }).await
+        }
+        Address::Unix(path) => {
+            let stream = socket::connect(path).await.map_err(|error| refused(address, &error))?;
+            prumo_probe::ask(question, stream, Origin { scheme: "http", host: "localhost" }).await
+        }
+    };
+    answered.map_err(Bad::Answer)
 }
 
 /// A check command. One that takes too long is ended, with all it started, and waited for, so that no zombie stays.

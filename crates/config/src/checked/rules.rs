@@ -99,6 +99,7 @@ pub(crate) fn service(service: &ServiceTable, section: &Section<'_>, reader: &mu
     }
     if service.at.is_some() {
         runs_elsewhere(section, reader);
+        return;
     }
     let asks_network = service.health.as_ref().is_some_and(|health| {
         health.path.is_some() || health.grpc.is_some() || health.web_socket.is_some() || health.tcp
@@ -121,14 +122,13 @@ pub(crate) fn service(service: &ServiceTable, section: &Section<'_>, reader: &mu
 
 /// Nothing can be said about how a service runs that somebody else runs.
 fn runs_elsewhere(section: &Section<'_>, reader: &mut Reader<'_>) {
-    const HOW_IT_RUNS: [&str; 15] = [
+    const HOW_IT_RUNS: [&str; 14] = [
         "folder",
         "environment",
         "user",
         "group",
         "listen",
         "replicas",
-        "health",
         "memory",
         "cpu",
         "processes",
@@ -141,6 +141,23 @@ fn runs_elsewhere(section: &Section<'_>, reader: &mut Reader<'_>) {
     for key in HOW_IT_RUNS.into_iter().filter(|key| section.table.contains_key(*key)) {
         let message = format!("`{key}` says how prumo runs a service, and `at` that somebody else does");
         reader.report(section.place(key), message, format!("leave `{key}` out"));
+    }
+    let asks = |key: &str| section.table.get("health").is_some_and(|health| health.get_ref().get(key).is_some());
+    for (key, message, hint) in [
+        (
+            "run",
+            "`run` asks beside a replica, and of a service with `at` prumo runs none",
+            "ask over the network, with `path`, `grpc`, `web_socket` or `tcp`",
+        ),
+        (
+            "start_within",
+            "`start_within` is for replicas that prumo starts, and a service with `at` has none",
+            "leave `start_within` out",
+        ),
+    ] {
+        if asks(key) {
+            reader.report(place_in(section, "health", key), message.to_owned(), hint);
+        }
     }
 }
 

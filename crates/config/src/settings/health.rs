@@ -8,13 +8,14 @@ use crate::checked::{GrpcService, Reader, Scope, StatusCodes, Text, UrlPath, Wor
 
 table! {
     /// How prumo knows that a replica can serve. One of `path`, `grpc`, `web_socket`, `tcp` and `run` says what is asked; with none of them,
-    /// a replica that listens must accept a connection, and a worker must run.
+    /// a replica that listens must accept a connection, and a worker must run. Each address of a service with `at` is asked
+    /// in the same way, over TLS where it is `https://`; `run` and `start_within` are not for these.
     pub(crate) struct HealthTable as "service.health", "[service.NAME.health]", check rules::health {
-        /// Ask for this path with GET.
+        /// Ask for this path with GET, over HTTP/1.1.
         path: Option<String> as Option<UrlPath>,
             because "The app knows best whether it can serve; an answer says more than an open port.",
             example "/health";
-        /// Ask gRPC's health service (`grpc.health.v1`), over HTTP/2 without TLS, about a service of the program; `true` asks
+        /// Ask gRPC's health service (`grpc.health.v1`), over HTTP/2, about a service of the program; `true` asks
         /// about the whole program.
         grpc: Option<String> as Option<GrpcService>,
             because "A program that speaks gRPC has no path to ask for.",

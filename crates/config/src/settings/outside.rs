@@ -8,8 +8,8 @@ use crate::checked::{FilePath, Places};
 use crate::resolved::{Place, SeenHost};
 
 table! {
-    /// A service that somebody else runs. prumo looks up its names, leaves out addresses that accept no connection, and
-    /// forwards requests to the others.
+    /// A service that somebody else runs. prumo looks up its names, leaves out addresses that are not well by the service's
+    /// `health`, and forwards requests to the others.
     pub(crate) struct OutsideTable as "service.at", "[service.NAME.at]" {
         /// Where it is: `https://` or `http://`, a host and perhaps a port; or `unix:` and the path of a socket. A list
         /// names several, which are balanced as replicas are.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
+use prumo_probe::Question;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
@@ -25,6 +26,30 @@ pub struct Outside {
     pub authority: Option<PathBuf>,
     /// How often names are looked up.
     pub resolve_every: Duration,
+    /// How it is known whether an address can serve.
+    pub probe: Probe,
+}
+
+/// What is asked at each address of a service outside, and what follows from the answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// What is asked; over TLS where requests go over TLS.
+    pub question: Question,
+    /// From one time to the next.
+    pub every: Duration,
+    /// How long connecting and an answer may take.
+    pub timeout: Duration,
+    /// How many good answers in a row make an address well.
+    pub healthy: u32,
+    /// How many bad answers in a row make it unwell.
+    pub unhealthy: u32,
+}
+
+impl Default for Probe {
+    fn default() -> Probe {
+        let (every, timeout) = (Duration::from_secs(5), Duration::from_secs(2));
+        Probe { question: Question::Connection, every, timeout, healthy: 1, unhealthy: 3 }
+    }
 }
 
 /// One place of a service outside.

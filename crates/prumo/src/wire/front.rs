@@ -124,8 +124,29 @@ pub(crate) fn outside(config: &config::Config, base: &Path) -> Vec<edge::Outside
         sees_clients_host: service.host == config::SeenHost::Client,
         authority: service.authority.as_ref().map(|file| base.join(file)),
         resolve_every: service.resolve_every,
+        probe: probe(&service.health),
     };
     config.outside.iter().map(convert).collect()
+}
+
+fn probe(health: &config::Health) -> edge::Probe {
+    edge::Probe {
+        question: match &health.check {
+            config::Check::Http { path, status, body } => edge::Question::Http {
+                path: path.clone(),
+                status: status.iter().map(|range| (*range.start(), *range.end())).collect(),
+                body: body.clone(),
+            },
+            config::Check::Grpc(service) => edge::Question::Grpc { service: service.clone() },
+            config::Check::WebSocket(path) => edge::Question::WebSocket { path: path.clone() },
+            // The file says no other one of a service outside.
+            config::Check::Tcp | config::Check::Command(_) | config::Check::Alive => edge::Question::Connection,
+        },
+        every: health.every,
+        timeout: health.timeout,
+        healthy: health.healthy,
+        unhealthy: health.unhealthy,
+    }
 }
 
 fn place(place: &config::Place) -> edge::Place {

@@ -61,7 +61,8 @@ fn secret_source(source: &config::SecretSource, base: &Path) -> run::SecretSourc
     }
 }
 
-fn health(health: &config::Health) -> run::Health {
+/// What a service says about its health.
+pub(crate) fn health(health: &config::Health) -> run::Health {
     run::Health {
         check: match &health.check {
             config::Check::Http { path, status, body } => run::Check::Http {

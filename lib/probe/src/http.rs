@@ -1,4 +1,4 @@
-//! A GET request over a connection of its own, as a load balancer would make it.
+//! A GET request, which ends its connection, as a load balancer would make it.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -8,49 +8,39 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-
-use super::{Address, Bad, refused, socket};
 
 /// As much of a body as is looked at. A health page is small; an endless one must not fill memory.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// Asks and judges the answer.
-pub(super) async fn ask(address: &Address, path: &str, status: &[(u16, u16)], body: Option<&str>) -> Result<(), Bad> {
-    match address {
-        Address::Tcp(tcp) => {
-            let stream = TcpStream::connect(tcp).await.map_err(|error| refused(address, &error))?;
-            exchange(stream, &tcp.to_string(), path, status, body).await
-        }
-        Address::Unix(path_of_socket) => {
-            let stream = socket::connect(path_of_socket).await.map_err(|error| refused(address, &error))?;
-            exchange(stream, "localhost", path, status, body).await
-        }
-    }
-}
-
-async fn exchange<S>(stream: S, host: &str, path: &str, status: &[(u16, u16)], body: Option<&str>) -> Result<(), Bad>
+pub(crate) async fn ask<S>(
+    stream: S,
+    host: &str,
+    path: &str,
+    status: &[(u16, u16)],
+    body: Option<&str>,
+) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let broken = |error: &dyn std::fmt::Display| Bad::Answer(format!("GET {path} broke off: {error}"));
+    let broken = |error: &dyn std::fmt::Display| format!("GET {path} broke off: {error}");
     let (mut sender, connection) = http1::handshake(Io(stream)).await.map_err(|error| broken(&error))?;
     let request = http::Request::get(path)
         .header(http::header::HOST, host)
         .header(http::header::USER_AGENT, "prumo-probe")
         .body(Empty::<Bytes>::new())
-        .map_err(|error| Bad::Answer(format!("GET {path} cannot be asked: {error}")))?;
+        .map_err(|error| format!("GET {path} cannot be asked: {error}"))?;
     let mut answering = pin!(async {
         let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
         let code = answer.status().as_u16();
         if !status.iter().any(|(first, last)| (*first..=*last).contains(&code)) {
-            return Err(Bad::Answer(format!("GET {path} answered {code}")));
+            return Err(format!("GET {path} answered {code}"));
         }
         match body {
             None => Ok(()),
             Some(text) => match contains(answer.into_body(), text).await.map_err(|error| broken(&error))? {
                 true => Ok(()),
-                false => Err(Bad::Answer(format!("GET {path} answered {code} without `{text}` in its body"))),
+                false => Err(format!("GET {path} answered {code} without `{text}` in its body")),
             },
         }
     });
@@ -79,7 +69,7 @@ async fn contains(mut body: hyper::body::Incoming, text: &str) -> Result<bool, h
 }
 
 /// A tokio stream as hyper wants it. Copies through a small buffer: a probe is not worth an unsafe block.
-pub(super) struct Io<S>(pub(super) S);
+pub(crate) struct Io<S>(pub(crate) S);
 
 impl<S: AsyncRead + Unpin> hyper::rt::Read for Io<S> {
     fn poll_read(

@@ -1,4 +1,4 @@
-//! The health service of gRPC (`grpc.health.v1.Health/Check`), over HTTP/2 without TLS.
+//! The health service of gRPC (`grpc.health.v1.Health/Check`), over HTTP/2.
 //!
 //! Its messages have one field each, so they are written and read here by hand.
 
@@ -13,34 +13,20 @@ use http::HeaderMap;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 
-use super::http::Io;
-use super::{Address, Bad, refused, socket};
+use crate::Origin;
+use crate::http::Io;
 
 /// As much of an answer as is looked at; a good one has seven bytes.
 const ANSWER_BYTES_MAX: usize = 4 * 1024;
 
 /// Asks about this service of the program; about the whole program when it has no name.
-pub(super) async fn ask(address: &Address, service: &str) -> Result<(), Bad> {
-    match address {
-        Address::Tcp(tcp) => {
-            let stream = TcpStream::connect(tcp).await.map_err(|error| refused(address, &error))?;
-            exchange(stream, &tcp.to_string(), service).await
-        }
-        Address::Unix(path) => {
-            let stream = socket::connect(path).await.map_err(|error| refused(address, &error))?;
-            exchange(stream, "localhost", service).await
-        }
-    }
-}
-
-async fn exchange<S>(stream: S, authority: &str, service: &str) -> Result<(), Bad>
+pub(crate) async fn ask<S>(stream: S, origin: Origin<'_>, service: &str) -> Result<(), String>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let broken = |error: &dyn Display| Bad::Answer(format!("the gRPC health check broke off: {error}"));
-    let request = http::Request::post(format!("http://{authority}/grpc.health.v1.Health/Check"))
+    let broken = |error: &dyn Display| format!("the gRPC health check broke off: {error}");
+    let request = http::Request::post(format!("{}://{}/grpc.health.v1.Health/Check", origin.scheme, origin.host))
         .header(http::header::CONTENT_TYPE, "application/grpc")
         .header(http::header::TE, "trailers")
         .header(http::header::USER_AGENT, "prumo-probe")
@@ -54,7 +40,7 @@ where
         let answer = sender.send_request(request).await.map_err(|error| broken(&error))?;
         let (head, mut body) = answer.into_parts();
         if head.status != http::StatusCode::OK {
-            return Err(Bad::Answer(format!("the gRPC health check answered HTTP status {}", head.status.as_u16())));
+            return Err(format!("the gRPC health check answered HTTP status {}", head.status.as_u16()));
         }
         let (mut message, mut trailers) = (Vec::new(), HeaderMap::new());
         while let Some(frame) = body.frame().await {
@@ -83,9 +69,9 @@ fn question(service: &str) -> Bytes {
     Bytes::from(framed)
 }
 
-fn judge(status: Option<&[u8]>, framed: &[u8], service: &str) -> Result<(), Bad> {
+fn judge(status: Option<&[u8]>, framed: &[u8], service: &str) -> Result<(), String> {
     let whom = if service.is_empty() { "itself".to_owned() } else { format!("`{service}`") };
-    let bad = |words: String| Err(Bad::Answer(words));
+    let bad = |words: String| Err(words);
     match status {
         Some(b"0") => {}
         Some(b"5") => return bad(format!("the gRPC health check knows no service {whom}")),

@@ -4,9 +4,6 @@
 use std::io;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-
-use super::{Address, Bad, refused, socket};
 
 /// As much as is read of an answer's head, or of what a server says before its pong.
 const BYTES_MAX: u64 = 64 * 1024;
@@ -22,23 +19,13 @@ const PONG: u8 = 0xa;
 const CLOSE: u8 = 0x8;
 
 /// Asks at this path.
-pub(super) async fn ask(address: &Address, path: &str) -> Result<(), Bad> {
-    match address {
-        Address::Tcp(tcp) => {
-            let stream = TcpStream::connect(tcp).await.map_err(|error| refused(address, &error))?;
-            exchange(stream, &tcp.to_string(), path).await
-        }
-        Address::Unix(path_of_socket) => {
-            let stream = socket::connect(path_of_socket).await.map_err(|error| refused(address, &error))?;
-            exchange(stream, "localhost", path).await
-        }
-    }
-}
-
-async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(stream: S, host: &str, path: &str) -> Result<(), Bad> {
+pub(crate) async fn ask<S>(stream: S, host: &str, path: &str) -> Result<(), String>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let broken = |error: io::Error| match error.kind() {
-        io::ErrorKind::UnexpectedEof => Bad::Answer(format!("the web socket at {path} was closed before its pong")),
-        _ => Bad::Answer(format!("the web socket at {path} broke off: {error}")),
+        io::ErrorKind::UnexpectedEof => format!("the web socket at {path} was closed before its pong"),
+        _ => format!("the web socket at {path} broke off: {error}"),
     };
     let mut stream = BufReader::new(stream);
     let request = format!(
@@ -48,7 +35,7 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(stream: S, host: &str, path
     stream.write_all(request.as_bytes()).await.map_err(broken)?;
     let status = read_status(&mut stream).await.map_err(broken)?;
     if status != "101" {
-        return Err(Bad::Answer(format!("the web socket at {path} answered {status} to the upgrade")));
+        return Err(format!("the web socket at {path} answered {status} to the upgrade"));
     }
     stream.write_all(&masked(PING, WORD)).await.map_err(broken)?;
     await_pong(&mut stream).await.map_err(broken)?;

@@ -32,7 +32,7 @@ fn read_request(stream: &mut std::net::TcpStream) -> Vec<u8> {
 /// Asks a pretended gRPC server that gives this message and status, and says what was found.
 async fn check(service: &str, message: &'static [u8], status: &'static str, expected: &str) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = Address::Tcp(listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
     let server = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         stream.write_all(&[frame(4, 0, 0, &[]), frame(4, 1, 0, &[])].concat()).unwrap();
@@ -44,7 +44,9 @@ async fn check(service: &str, message: &'static [u8], status: &'static str, expe
         let _ = stream.read_to_end(&mut Vec::new());
         asked
     });
-    let found = ask(&address, service).await.map_or_else(|bad| bad.to_string(), |()| "good".to_owned());
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let origin = Origin { scheme: "http", host: "app" };
+    let found = ask(stream, origin, service).await.err().unwrap_or_else(|| "good".to_owned());
     assert_eq!(found, expected);
     assert_eq!(server.join().unwrap(), question(service));
 }
@@ -66,16 +68,15 @@ async fn answers() {
 #[tokio::test]
 async fn nonsense_is_bad() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = Address::Tcp(listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n");
         let _ = stream.read_to_end(&mut Vec::new());
     });
-    let found = ask(&address, "").await.unwrap_err().to_string();
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let found = ask(stream, Origin { scheme: "http", host: "app" }, "").await.unwrap_err();
     assert!(found.starts_with("the gRPC health check broke off"), "{found}");
-    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert!(matches!(ask(&Address::Tcp(nobody), "").await, Err(Bad::NobodyListens(_))));
 }
 
 /// Goal: the question is what protobuf and gRPC say it is.

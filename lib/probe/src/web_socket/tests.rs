@@ -8,7 +8,7 @@ use super::*;
 /// Asks a pretended server that sends `head` after the request and `frames` after the ping.
 async fn check(head: &'static [u8], frames: &'static [u8], expected: &str) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = Address::Tcp(listener.local_addr().unwrap());
+    let address = listener.local_addr().unwrap();
     std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let mut request = Vec::new();
@@ -24,7 +24,8 @@ async fn check(head: &'static [u8], frames: &'static [u8], expected: &str) {
             let _ = stream.write_all(frames);
         }
     });
-    let found = ask(&address, "/ws").await.map_or_else(|bad| bad.to_string(), |()| "good".to_owned());
+    let stream = tokio::net::TcpStream::connect(address).await.unwrap();
+    let found = ask(stream, "app", "/ws").await.err().unwrap_or_else(|| "good".to_owned());
     assert_eq!(found, expected);
 }
 
