@@ -73,15 +73,16 @@ fn failing_successors_change_nothing() {
     script("sleeps.sh", "#!/bin/sh\nexec sleep 60\n");
     script("killed.sh", "#!/bin/sh\nkill -9 $$\n");
     site.write("text", "no program");
-    let check = |arguments: &[&str], expected: &[&str]| {
+    let check_code = |code: i32, arguments: &[&str], expected: &[&str]| {
         let said = site.prumo(arguments);
-        assert_eq!(said.code, Some(1), "{arguments:?} {said:?}");
+        assert_eq!(said.code, Some(code), "{arguments:?} {said:?}");
         for text in expected {
             assert!(said.err.contains(text), "{text:?} is missing: {said:?}");
         }
         assert_eq!(site.main_pid(), main, "{arguments:?}");
         is_whole(&site, &before, &format!("{arguments:?}"));
     };
+    let check = |arguments: &[&str], expected: &[&str]| check_code(1, arguments, expected);
     check(&["upgrade", "./nobody"], &["nothing has changed", "No such file"]);
     check(&["upgrade", "./text"], &["nothing has changed", "Permission denied"]);
     check(&["upgrade", "."], &["nothing has changed", "Permission denied"]);
@@ -90,7 +91,7 @@ fn failing_successors_change_nothing() {
     check(&["upgrade", "./killed.sh"], &["nothing has changed", "signal: 9"]);
     check(&["upgrade", "--within", "1", "./sleeps.sh"], &["nothing has changed", "not ready in time"]);
     site.write("prumo.toml", "[service.web]\nrun = 7\n");
-    check(&["upgrade"], &["nothing has changed", "`run`"]);
+    check_code(3, &["upgrade"], &["nothing has changed", "`run`"]);
     site.write("prumo.toml", &file("[ZOO] well", 2, ""));
     site.must(&["upgrade"]);
     assert_ne!(site.main_pid(), main);

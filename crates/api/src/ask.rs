@@ -165,6 +165,9 @@ pub struct SiteStatus {
     pub services: Vec<ServiceStatus>,
     /// The certificates in files, in the order of the file.
     pub certificates: Vec<CertificateStatus>,
+    /// The routes that are in maintenance now, by name.
+    #[serde(default)]
+    pub maintenance: Vec<String>,
     /// What a person should know: a file with mistakes, a ledger that is full.
     pub notes: Vec<String>,
 }
@@ -460,6 +463,9 @@ pub struct Step {
     pub step: String,
     /// What is being done, in words.
     pub message: String,
+    /// Whether nothing new began: the message says what this step waits for, and how long it may.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub waiting: bool,
 }
 
 #[cfg(test)]

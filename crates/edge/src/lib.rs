@@ -70,7 +70,7 @@ pub use crate::error::{EdgeError, Owner};
 pub use crate::listen::owner_of_port;
 pub use crate::metrics::{Bucket, Counters, Latency, ReplicaCounters, RouteCounters};
 pub use crate::outside::OutsideReport;
-pub use crate::route::{Asker, Explanation, Findings, Look, Peer, Verdict, inquire};
+pub use crate::route::{Asker, Explanation, Findings, Look, NoFindings, Peer, Verdict, inquire};
 pub use crate::settings::{
     Access, AccessLog, Action, Address, Answer, Balance, Bound, CertificateFiles, ClientCertificates, Condition, Files,
     Forward, Frame, HashBy, Headers, Hedge, InFlight, LineFormat, ListeningSocket, Maintenance, Mirror, Network,

@@ -27,7 +27,7 @@ use crate::settings::Route;
 
 pub(crate) use explain::explain;
 pub use explain::{Explanation, Look, Verdict};
-pub use inquiry::{Asker, Findings, Peer, inquire};
+pub use inquiry::{Asker, Findings, NoFindings, Peer, inquire};
 pub(crate) use pattern::Pattern;
 pub(crate) use reading::{Readings, other_readings};
 pub(crate) use rewrite::Rewriting;

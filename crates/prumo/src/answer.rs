@@ -19,6 +19,19 @@ use crate::wire;
 /// Steps or lines that may wait for a slow reader.
 const EVENTS_WAITING_MAX: usize = 256;
 
+/// How often whoever waits for a change hears what it waits for, while nothing new happens.
+const SAY_WHAT_IS_AWAITED_EVERY: Duration = Duration::from_secs(2);
+
+/// The services that a change is about.
+enum About {
+    /// Those that are being deployed, or leave the file.
+    Changing,
+    /// This one, whatever it does.
+    Service(String),
+    /// None: the program itself is replaced.
+    Prumo,
+}
+
 /// The function that answers for this site.
 pub(crate) fn answering(site: &Arc<Site>) -> Answering {
     let site = site.clone();
@@ -41,30 +54,38 @@ async fn answer(site: &Arc<Site>, ask: Ask, caller: Caller) -> Result<Reply, Ref
             Ok(Reply::document(&wire::edge_counters(site.name(), site.running_for(), site.edge().counters())))
         }
         Ask::Plan => Ok(Reply::document(&site.plan()?)),
-        Ask::Deploy { services } => {
-            Ok(changing(site, move |site, steps| async move { site.deploy(&services, &actor, steps).await }))
-        }
+        Ask::Deploy { services } => Ok(changing(site, About::Changing, move |site, steps| async move {
+            site.deploy(&services, &actor, steps).await
+        })),
         Ask::Upgrade { program: Some(_), .. } if !caller.is_owner() => {
             Err(Refusal::new(RefusalKind::Forbidden, "a program is chosen on the machine itself, not over the network")
                 .hint("put it in the place of the present one and leave `program` out"))
         }
         Ask::Upgrade { program, within } => {
             let within = Duration::from_secs(within);
-            Ok(changing(site, move |site, _| async move { site.upgrade(program, within, &actor).await }))
+            Ok(changing(site, About::Prumo, move |site, _| async move { site.upgrade(program, within, &actor).await }))
         }
         Ask::Rollback { service, to } => {
-            Ok(changing(site, move |site, steps| async move { site.rollback(&service, to, &actor, steps).await }))
+            Ok(changing(site, About::Service(service.clone()), move |site, steps| async move {
+                site.rollback(&service, to, &actor, steps).await
+            }))
         }
         Ask::Scale { service, replicas } => {
-            Ok(changing(site, move |site, _| async move { site.scale(&service, replicas, &actor).await }))
+            Ok(changing(site, About::Service(service.clone()), move |site, _| async move {
+                site.scale(&service, replicas, &actor).await
+            }))
         }
         Ask::Restart { service } => {
-            Ok(changing(site, move |site, steps| async move { site.restart(&service, &actor, steps).await }))
+            Ok(changing(site, About::Service(service.clone()), move |site, steps| async move {
+                site.restart(&service, &actor, steps).await
+            }))
         }
         Ask::Maintain { on, routes } => {
-            Ok(changing(site, move |site, _| async move { site.maintain(on, &routes, &actor).await }))
+            Ok(changing(site, About::Changing, move |site, _| async move { site.maintain(on, &routes, &actor).await }))
         }
-        Ask::Stop { service } => Ok(changing(site, move |site, _| async move { site.stop(&service, &actor).await })),
+        Ask::Stop { service } => Ok(changing(site, About::Service(service.clone()), move |site, _| async move {
+            site.stop(&service, &actor).await
+        })),
         Ask::Logs { service, lines, follow } => logs(site, &service, lines, follow).await,
         Ask::Environment { service } => environment(site, &service, &actor).await,
         Ask::Secrets => secret_names(site),
@@ -96,7 +117,7 @@ fn health(report: HealthReport, shows_all: bool) -> Reply {
 }
 
 /// Runs a change on a task of its own: it goes on to its end also when the caller hangs up.
-fn changing<F>(site: &Arc<Site>, change: impl FnOnce(Arc<Site>, mpsc::Sender<Step>) -> F) -> Reply
+fn changing<F>(site: &Arc<Site>, about: About, change: impl FnOnce(Arc<Site>, mpsc::Sender<Step>) -> F) -> Reply
 where
     F: Future<Output = Result<Finished, Refusal>> + Send + 'static,
 {
@@ -105,11 +126,20 @@ where
     let (ending, after) = (change(site.clone(), steps_in), site.clone());
     site.spawn("change", async move {
         let mut ending = std::pin::pin!(ending);
+        let mut last = None;
         let ended = loop {
             tokio::select! {
                 biased;
-                Some(step) = steps.recv() => drop(events_in.try_send(Event::Step(wire::step(step)))),
+                Some(step) = steps.recv() => {
+                    last = Some(step.clone());
+                    drop(events_in.try_send(Event::Step(wire::step(step))));
+                }
                 ended = &mut ending => break ended,
+                () = after.clock().sleep(SAY_WHAT_IS_AWAITED_EVERY) => {
+                    for step in awaited(&after, &about, last.as_ref()) {
+                        drop(events_in.try_send(Event::Step(step)));
+                    }
+                }
             }
         };
         while let Ok(step) = steps.try_recv() {
@@ -120,6 +150,36 @@ where
         after.catch_up().await;
     });
     Reply::Events(events)
+}
+
+/// What a change waits for; at least that it is still at the step that was told last.
+fn awaited(site: &Site, about: &About, last: Option<&Step>) -> Vec<prumo_api::ask::Step> {
+    let names = match about {
+        About::Changing => site.run().status().into_iter().map(|status| status.service).collect(),
+        About::Service(name) => vec![name.clone()],
+        About::Prumo => {
+            let message = "waiting for the successor to be ready".to_owned();
+            let (service, step) = ("prumo".to_owned(), "wait".to_owned());
+            return vec![prumo_api::ask::Step { service, release: None, step, message, waiting: true }];
+        }
+    };
+    let step = last.map_or("wait", |step| step.step.word());
+    let found = names.into_iter().filter_map(|service| {
+        let awaited = site.run().awaited(&service)?;
+        let message = awaited.message.filter(|_| awaited.is_changing || matches!(about, About::Service(_)))?;
+        let step = step.to_owned();
+        Some(prumo_api::ask::Step { service, release: awaited.release, step, message, waiting: true })
+    });
+    let found: Vec<_> = found.collect();
+    if !found.is_empty() {
+        return found;
+    }
+    let still = last.map(|last| {
+        let last = wire::step(last.clone());
+        let message = format!("waiting: {}", last.message);
+        prumo_api::ask::Step { message, waiting: true, ..last }
+    });
+    still.into_iter().collect()
 }
 
 async fn logs(site: &Arc<Site>, service: &str, lines: usize, follow: bool) -> Result<Reply, Refusal> {

@@ -358,7 +358,7 @@ impl House {
             keeper.send(&Message::Main { pid: std::process::id() }).await
         };
         if let Err(error) = told.await {
-            tracing::warn!(%error, "the keeper has gone: nobody starts prumo again when it ends");
+            tracing::warn!(%error, "the keeper was not told whom to watch");
         }
     }
 
@@ -405,6 +405,10 @@ impl Daemon {
                     }
                     Signal::Stop => break,
                 },
+                () = gone(self.house.keeper.as_ref()) => {
+                    self.house.keeper = None;
+                    self.site.lose_keeper();
+                }
                 Some(wish) = self.house.wished.recv() => {
                     let heard = Box::pin(self.hand_over(wish, signals)).await;
                     if self.heir.is_some() {
@@ -468,6 +472,14 @@ impl Daemon {
         self.house.state.release();
         tracing::info!("stopped");
         Ok(Exit::Done)
+    }
+}
+
+/// Ends when the keeper has; never without one. It has nothing more to say to who runs.
+async fn gone(keeper: Option<&Line>) {
+    match keeper {
+        Some(keeper) => while let Ok(Some(_)) = keeper.next().await {},
+        None => std::future::pending().await,
     }
 }
 

@@ -74,8 +74,7 @@ impl Line {
             self.message.push_str(&one_line(value));
             return;
         }
-        let value = one_line(value);
-        let plain = !value.is_empty() && !value.contains([' ', '"', '=']);
+        let plain = !value.is_empty() && !value.contains(|c: char| c.is_control() || matches!(c, ' ' | '"' | '='));
         let written =
             if plain { write!(self.fields, " {name}={value}") } else { write!(self.fields, " {name}={value:?}") };
         written.expect("a String takes every write");
@@ -113,6 +112,7 @@ mod tests {
         check(&[("service", "api"), ("message", "x")], "x service=api");
         check(&[("message", "x"), ("why", "no such file")], "x why=\"no such file\"");
         check(&[("message", "x"), ("why", "")], "x why=\"\"");
-        check(&[("message", "one\ntwo"), ("why", "\x1b[31mred\r\n")], "one\\ntwo why=\\e[31mred\\r\\n");
+        check(&[("message", "one\ntwo"), ("why", "\x1b[31mred\r\n")], "one\\ntwo why=\"\\u{1b}[31mred\\r\\n\"");
+        check(&[("message", "x"), ("why", "a \"b\"\nc")], r#"x why="a \"b\"\nc""#);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use prumo_config::Config;
+use prumo_config::{Config, Route};
 use prumo_edge as edge;
 use serde::{Deserialize, Serialize};
 
@@ -57,6 +57,11 @@ impl Standing {
         next
     }
 
+    /// Whether a route is in maintenance, because of this or because the file says so.
+    pub(crate) fn closes(&self, route: &Route) -> bool {
+        route.maintenance || self.all || self.routes.contains(&route.name)
+    }
+
     /// What to tell people about it; `None` when there is nothing.
     pub(crate) fn note(&self) -> Option<String> {
         if self.all {
@@ -72,7 +77,7 @@ pub(crate) fn routes(config: &Config, base: &Path, standing: &Standing) -> Vec<e
     let mut routes = wire::routes_for_the_edge(config, base);
     let mut maintenance = None;
     for (route, of_file) in routes.iter_mut().zip(&config.routes) {
-        if of_file.maintenance || standing.all || standing.routes.contains(&route.name) {
+        if standing.closes(of_file) {
             let maintenance = maintenance.get_or_insert_with(|| {
                 let page = config.maintenance.page.as_ref().and_then(|page| read_page(&base.join(page)));
                 wire::maintenance_for_the_edge(&config.maintenance, page)

@@ -133,7 +133,7 @@ fn changed(subject: String, old: &Fields, new: &Fields) -> Option<Change> {
 }
 
 /// The settings of a table with their values in words, by name.
-type Fields = BTreeMap<String, String>;
+pub(crate) type Fields = BTreeMap<String, String>;
 
 /// The fields of a service; of its environment only whether a value differs, never the value.
 fn service_fields(service: &ServiceSpec) -> Fields {

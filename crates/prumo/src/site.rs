@@ -3,6 +3,7 @@
 pub(crate) mod certificates;
 mod health;
 mod maintain;
+mod scale;
 mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +38,9 @@ const FRONT_SETTLES_WITHIN: Duration = Duration::from_secs(2);
 /// How long a change waits for the one before it, beyond which a person should know that there is one.
 const TURN_WITHIN: Duration = Duration::from_secs(5);
 
+/// What to do about a keeper that has gone: no process can be made the parent of another.
+const KEEPER_GONE: &str = "the keeper has gone: nobody starts prumo again when it ends, and it cannot be upgraded; stop it when it suits, and start `prumo up --keep` again";
+
 /// How often to look whether the file has changed. Looking costs one `stat`.
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 
@@ -70,6 +74,8 @@ pub(crate) struct Site {
     not_brought_up: RwLock<BTreeMap<String, String>>,
     /// Why the ledger took no entry the last time, if it did not.
     ledger_trouble: RwLock<Option<String>>,
+    /// Whether the process that would start this one again has gone.
+    has_lost_keeper: AtomicBool,
     /// What people put into maintenance.
     standing: RwLock<Standing>,
     /// One change at a time: deploys, rollbacks, scaling.
@@ -88,6 +94,7 @@ impl Site {
             file_note: RwLock::new(None),
             not_brought_up: RwLock::new(BTreeMap::new()),
             ledger_trouble: RwLock::new(None),
+            has_lost_keeper: AtomicBool::new(false),
             standing: RwLock::new(Standing::load(&parts.state)),
             changing: Mutex::new(()),
             reload_waits: AtomicBool::new(false),
@@ -108,6 +115,11 @@ impl Site {
     /// The configuration that runs.
     pub(crate) fn config(&self) -> Arc<Config> {
         self.applied.read().expect("no holder of this lock panics").clone()
+    }
+
+    /// The clock.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.parts.clock
     }
 
     /// Who may ask.
@@ -144,6 +156,17 @@ impl Site {
                 () = work => {}
             }
         });
+    }
+
+    /// Says, once, that the keeper has gone; status and health go on saying it.
+    pub(crate) fn lose_keeper(&self) {
+        self.has_lost_keeper.store(true, Ordering::Relaxed);
+        tracing::error!("{KEEPER_GONE}");
+    }
+
+    /// Whether there was a keeper and is none any more.
+    pub(crate) fn has_lost_keeper(&self) -> bool {
+        self.has_lost_keeper.load(Ordering::Relaxed)
     }
 
     /// Keeps the file of the start as the last good one.
@@ -328,22 +351,6 @@ impl Site {
         self.record(actor, "rollback", service, &to.map(|to| format!("to release {to}")).unwrap_or_default()).await?;
         let deployed = self.parts.run.by(actor).rollback(service, to, steps).await.map_err(refusal)?;
         Ok(status::finished(vec![deployed], &[]))
-    }
-
-    /// Changes how many replicas run.
-    pub(crate) async fn scale(&self, service: &str, replicas: u32, actor: &str) -> Result<Finished, Refusal> {
-        let _turn = self.turn().await?;
-        self.know(service)?;
-        if !(1..=100).contains(&replicas) {
-            return Err(Refusal::new(RefusalKind::Refused, format!("a service has 1 to 100 replicas, not {replicas}"))
-                .hint(format!("`prumo stop {service}` stops every replica")));
-        }
-        self.record(actor, "scale", service, &format!("{replicas} replicas")).await?;
-        self.parts.run.scale(service, replicas).await.map_err(refusal)?;
-        let stopped = self.parts.run.serving().get(service).is_some_and(|serving| serving.stopped);
-        let hint =
-            if stopped { format!("; it is stopped, and `prumo restart {service}` starts it") } else { String::new() };
-        Ok(status::said(format!("{service} is to have {}{hint}", crate::cli::count(replicas as usize, "replica"))))
     }
 
     /// Replaces every replica on the same release.

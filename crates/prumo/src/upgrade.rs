@@ -111,9 +111,10 @@ impl Daemon {
         heard: &mut Heard,
     ) -> Result<(Heir, String), Refusal> {
         if self.house.keeper.is_none() && !notify::is_watched() {
+            let because = if self.site.has_lost_keeper() { "its keeper has gone" } else { "it was started by hand" };
             return Err(Refusal::new(
                 RefusalKind::Refused,
-                "nobody would go on when this process ends: it was started by hand",
+                format!("nobody would go on when this process ends: {because}"),
             )
             .hint("start it with `prumo up --keep`, or by systemd with `Type=notify`"));
         }
@@ -347,7 +348,10 @@ impl Successor {
 
     fn reason(&self, heard: io::Result<Option<Message>>) -> Why {
         match heard {
-            Ok(Some(Message::Failed { message, hint })) => Some(Refusal { kind: RefusalKind::Failed, message, hint }),
+            Ok(Some(Message::Failed { message, hint, bad_file })) => {
+                let kind = if bad_file { RefusalKind::BadFile } else { RefusalKind::Failed };
+                Some(Refusal { kind, message, hint })
+            }
             Ok(Some(_)) => Some(failed("it speaks another language than this prumo".to_owned())),
             Ok(None) => Some(failed(String::new())),
             Err(error) => self.lost(&error),
@@ -383,8 +387,9 @@ impl Successor {
                 message.push_str(&format!("\n  | {line}"));
             }
         }
+        let kind = said.as_ref().map_or(RefusalKind::Failed, |refusal| refusal.kind);
         let hint = said.and_then(|refusal| refusal.hint);
-        failed(message)
+        Refusal::new(kind, message)
             .hint(hint.unwrap_or_else(|| "this prumo goes on as before; correct it and try again".to_owned()))
     }
 
@@ -414,7 +419,8 @@ pub(crate) async fn await_turn(line: &Line) -> Result<(), Refusal> {
 
 /// In the successor: says why it cannot.
 pub(crate) async fn say_why(line: &Line, refusal: Refusal) -> Refusal {
-    let message = Message::Failed { message: refusal.message.clone(), hint: refusal.hint.clone() };
+    let bad_file = refusal.kind == RefusalKind::BadFile;
+    let message = Message::Failed { message: refusal.message.clone(), hint: refusal.hint.clone(), bad_file };
     if let Err(error) = line.send(&message).await {
         tracing::debug!(%error, "the prumo before was not told");
     }

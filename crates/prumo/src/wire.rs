@@ -157,6 +157,7 @@ pub(crate) fn step(step: prumo_run::Step) -> prumo_api::ask::Step {
         release: step.release,
         step: step.step.word().to_owned(),
         message: step.message,
+        waiting: false,
     }
 }
 

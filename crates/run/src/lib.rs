@@ -36,10 +36,12 @@ mod journal;
 mod adopt;
 mod owner;
 
+mod awaited;
 mod metrics;
 mod run;
 mod status;
 
+pub use crate::awaited::{Awaited, Scaled};
 pub use crate::desired::{
     Check, Health, Listen, Protocol, Rate, Restart, Secret, SecretSource, ServiceSpec, Stop, StopSignal, Value,
 };

@@ -284,6 +284,11 @@ impl Owner {
     }
 }
 
+/// The name of one start of a replica: another start is another upstream.
+pub(crate) fn endpoint_id(replica: &str, starts: u64) -> String {
+    if starts <= 1 { replica.to_owned() } else { format!("{replica}.{starts}") }
+}
+
 /// The replica part of the marker of check commands.
 pub(crate) const CHECK_COMMAND: &str = "check";
 
@@ -341,7 +346,7 @@ impl Trace {
 
     /// Names this start of the replica to whoever sends requests: another start is another upstream.
     pub(crate) fn endpoint_id(&self) -> String {
-        if self.row.starts <= 1 { self.row.id.clone() } else { format!("{}.{}", self.row.id, self.row.starts) }
+        endpoint_id(&self.row.id, self.row.starts)
     }
 
     pub(crate) fn end_probe(&mut self) {

@@ -151,6 +151,7 @@ pub struct Run {
 
 struct Shared {
     settings: Settings,
+    clock: Clock,
     stage: Stage,
     journal: Journal,
     wiring: Wiring,
@@ -191,7 +192,7 @@ impl Run {
             site,
             boot: proc::boot_id(),
             sweep_at: clock.now() + FIRST_SWEEP_AFTER,
-            clock,
+            clock: clock.clone(),
             stage: stage.clone(),
             journal: journal.clone(),
             wiring: wiring.clone(),
@@ -210,7 +211,7 @@ impl Run {
         owner.converge().await;
         owner.answer();
         stage.spawn("run", owner.own(received, reported));
-        let shared = Shared { settings, stage: stage.clone(), journal, wiring, orders, snapshot: seen };
+        let shared = Shared { settings, clock, stage: stage.clone(), journal, wiring, orders, snapshot: seen };
         Ok(Run { shared: Arc::new(shared), by: Arc::from("prumo") })
     }
 
@@ -220,8 +221,9 @@ impl Run {
         Run { shared: Arc::clone(&self.shared), by: Arc::from(who) }
     }
 
-    /// Makes a new release of each service, one after the other, and makes it serve. The first failure ends it; the
-    /// error says what was deployed before.
+    /// Makes a new release of each service, one after the other, and makes it serve. What can be known of any of them
+    /// beforehand is refused before anything is started; after that the first failure ends it, and the error says what was
+    /// deployed before.
     ///
     /// # Errors
     /// When a service cannot be deployed; what served before still serves.
@@ -230,9 +232,14 @@ impl Run {
         services: Vec<ServiceSpec>,
         steps: mpsc::Sender<Step>,
     ) -> Result<Vec<Deployed>, DeployError> {
-        let mut deployed = Vec::new();
+        // Looked at all of them before anything is started, so that a slip in the last does not leave half a deploy.
+        let mut ready = Vec::new();
         for spec in services {
-            match self.deploy_one(spec, &steps).await {
+            ready.push(self.prepare(spec, None, &steps).await?);
+        }
+        let mut deployed = Vec::new();
+        for prepared in ready {
+            match self.begin(Kind::Deploy, prepared, None, &steps).await {
                 Ok(done) => deployed.push(done),
                 Err(error) => return Err(DeployError { deployed, ..error }),
             }
@@ -241,7 +248,8 @@ impl Run {
     }
 
     async fn deploy_one(&self, spec: ServiceSpec, steps: &mpsc::Sender<Step>) -> Result<Deployed, DeployError> {
-        self.begin(Kind::Deploy, spec, None, steps).await
+        let prepared = self.prepare(spec, None, steps).await?;
+        self.begin(Kind::Deploy, prepared, None, steps).await
     }
 
     /// Makes an earlier release serve again: the one before when none is named.
@@ -268,7 +276,8 @@ impl Run {
             let message = format!("there is no release {release} of `{service}`, or no longer");
             DeployError::new(Fault::Unknown, service, message).hint("the newest 20 releases are kept")
         })?;
-        self.begin(Kind::Rollback, ServiceSpec::clone(&spec), Some(release), &steps).await
+        let prepared = self.prepare(ServiceSpec::clone(&spec), Some(release), &steps).await?;
+        self.begin(Kind::Rollback, prepared, Some(release), &steps).await
     }
 
     /// Starts the serving release again beside itself and stops the old replicas when the new ones are healthy. Starts
@@ -284,20 +293,31 @@ impl Run {
                 DeployError::new(Fault::Unknown, service, message).hint(format!("`prumo deploy {service}` makes one"))
             );
         };
-        self.begin(Kind::Restart, ServiceSpec::clone(&spec), Some(release), &steps).await
+        let prepared = self.prepare(ServiceSpec::clone(&spec), Some(release), &steps).await?;
+        self.begin(Kind::Restart, prepared, Some(release), &steps).await
+    }
+
+    /// Looks at everything that can be known beforehand.
+    async fn prepare(
+        &self,
+        spec: ServiceSpec,
+        release: Option<u64>,
+        steps: &mpsc::Sender<Step>,
+    ) -> Result<Prepared, DeployError> {
+        let (service, step) = (spec.name.clone(), DeployStep::Preflight);
+        let message = "checking the machine, the folder, the user and the secrets".to_owned();
+        drop(steps.try_send(Step { service, release, step, message }));
+        self.preflight(spec).await
     }
 
     async fn begin(
         &self,
         kind: Kind,
-        spec: ServiceSpec,
+        prepared: Prepared,
         release: Option<u64>,
         steps: &mpsc::Sender<Step>,
     ) -> Result<Deployed, DeployError> {
-        let service = spec.name.clone();
-        let message = "checking the machine, the folder, the user and the secrets".to_owned();
-        drop(steps.try_send(Step { service: service.clone(), release, step: DeployStep::Preflight, message }));
-        let prepared = self.preflight(spec).await?;
+        let service = prepared.spec.name.clone();
         let (reply, answer) = oneshot::channel();
         let (by, steps) = (self.by.to_string(), Some(steps.clone()));
         let begin = Begin { kind, prepared, release, by, steps, reply };
@@ -440,7 +460,16 @@ impl Run {
         Arc::clone(&self.shared.snapshot.borrow())
     }
 
-    fn view(&self, service: &str) -> Result<View, DeployError> {
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.shared.clock
+    }
+
+    /// What is under way to one start of a replica.
+    pub(crate) fn in_flight(&self, endpoint: &str) -> InFlight {
+        (self.shared.wiring.traffic)(endpoint, 0)
+    }
+
+    pub(crate) fn view(&self, service: &str) -> Result<View, DeployError> {
         self.snapshot().services.get(service).cloned().ok_or_else(|| DeployError::no_service(service))
     }
 

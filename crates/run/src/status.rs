@@ -80,6 +80,8 @@ pub struct DeployStatus {
     pub kind: String,
     /// The step it is at.
     pub step: String,
+    /// Since when, in milliseconds since 1970.
+    pub since_ms: i64,
 }
 
 /// How a replica is.
@@ -109,6 +111,13 @@ pub struct ReplicaStatus {
     pub cpu_ticks: Option<u64>,
     /// The limits that really hold, and those that do not.
     pub limits: Vec<String>,
+}
+
+impl ReplicaStatus {
+    /// Names this start of the replica to whoever sends requests.
+    pub(crate) fn endpoint_id(&self) -> String {
+        crate::owner::endpoint_id(&self.replica, self.restarts + 1)
+    }
 }
 
 /// Where a replica is in its life.
@@ -181,6 +190,8 @@ pub(crate) struct View {
     asked: Option<Arc<ServiceSpec>>,
     /// The spec of a deploy under way.
     candidate: Option<Arc<ServiceSpec>>,
+    /// What the releases of its replicas say.
+    pub(crate) specs: BTreeMap<u64, Arc<ServiceSpec>>,
     pub(crate) asked_replicas: u32,
     pub(crate) log: Arc<Log>,
     pub(crate) restarts: u64,
@@ -250,6 +261,7 @@ fn view(
         spec: wanted.serving.and_then(|version| spec_of(version.release)),
         asked: service.asked_release.and_then(spec_of),
         candidate: wanted.candidate.and_then(|candidate| spec_of(candidate.version.release)),
+        specs: wanted.specs.clone(),
         asked_replicas: service.asked_replicas,
         log: Arc::clone(&service.log),
         restarts: service.restarts,
@@ -277,6 +289,7 @@ fn status(
         release: deploy.row.version.release,
         kind: deploy.row.kind.word().to_owned(),
         step: deploy.step.word().to_owned(),
+        since_ms: deploy.row.started_ms,
     });
     let state = match wanted.serving {
         _ if deploy.is_some() => ServiceState::Deploying,

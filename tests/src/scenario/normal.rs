@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use regex_lite::Regex;
 
 /// What is known by what stands around it, and what stands for it: named first, because any of these numbers may be equal to a port of the site.
-const BY_THEIR_PLACE: [(&str, &str); 14] = [
+const BY_THEIR_PLACE: [(&str, &str); 15] = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", "[TIME]"),
     (r"\bpid \d+", "pid [PID]"),
     (r#""pid":\d+"#, r#""pid":[PID]"#),
@@ -13,6 +13,8 @@ const BY_THEIR_PLACE: [(&str, &str); 14] = [
     (r"\b\d+\.\d MB", "[MEMORY]"),
     (r"\b\d+\.\d ms", "[MS]"),
     (r#""response_time_ms":[0-9.e-]+"#, r#""response_time_ms":[MS]"#),
+    // Said by the clock: on a slow machine there are more of them.
+    (r"(?m)^ *\d+\.\ds  \S+  (release \d+  )?waiting(:| for) .*\n?", ""),
     (r"(?m)^ *\d+\.\ds  ", "[SECONDS]  "),
     (r"\bprumo_[A-Za-z0-9_-]{16,}", "[TOKEN]"),
     (r"\b[0-9a-f]{64}\b", "[HASH]"),

@@ -75,6 +75,11 @@ fn variable_text_is_named() {
     check("\"pid\":21234,\"response_time_ms\":0.21234", "\"pid\":[PID],\"response_time_ms\":[MS]");
     check("/tmp/x1/prumo.toml:3:1", "[SITE]/prumo.toml:3:1");
     check("  0.3s  web  release 2", "[SECONDS]  web  release 2");
+    check(
+        "  0.3s  web  release 2  started\n  5.1s  web  release 2  waiting for web-3 to stop, 5s of at most 10s\ndone",
+        "[SECONDS]  web  release 2  started\ndone",
+    );
+    check("  5.1s  web  waiting: checking\n", "");
     check("pid 1     healthy   \nnext", "pid [PID]  healthy\nnext");
     check("release 2 of 3", "release 2 of 3");
 }

@@ -45,20 +45,30 @@ pub struct Peer<'a> {
     pub trusted: &'a [Network],
 }
 
-/// What the edge would do with a request for `url`. The error says why there can be no such request, or why it is refused
-/// before any route is looked at.
+/// Why nothing was found out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NoFindings {
+    /// There can be no such request.
+    Malformed(String),
+    /// It is refused before any route is looked at.
+    Refused(String),
+}
+
+/// What the edge would do with a request for `url`.
 pub fn inquire(
     routes: &[Route],
     method: &str,
     url: &str,
     headers: &[(String, String)],
     peer: Option<Peer<'_>>,
-) -> Result<Findings, String> {
-    let method = Method::from_bytes(method.as_bytes()).map_err(|_| format!("`{method}` is no method"))?;
+) -> Result<Findings, NoFindings> {
+    let method =
+        Method::from_bytes(method.as_bytes()).map_err(|_| NoFindings::Malformed(format!("`{method}` is no method")))?;
     let whole = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    let uri: Uri = whole.parse().map_err(|error| format!("`{url}` is no address: {error}"))?;
-    let headers = read_headers(headers)?;
-    let refused = |refusal: Refusal| format!("refused with {}: {}", refusal.status.as_u16(), refusal.say());
+    let uri: Uri = whole.parse().map_err(|error| NoFindings::Malformed(format!("`{url}` is no address: {error}")))?;
+    let headers = read_headers(headers).map_err(NoFindings::Malformed)?;
+    let refused =
+        |refusal: Refusal| NoFindings::Refused(format!("refused with {}: {}", refusal.status.as_u16(), refusal.say()));
     admit::check_method(&method).map_err(refused)?;
     admit::check_target(&uri).map_err(refused)?;
     let written = headers.get(header::HOST).and_then(|host| host.to_str().ok());

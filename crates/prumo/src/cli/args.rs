@@ -30,21 +30,14 @@ Exit codes:
 /// What every command takes.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct Common {
-    /// The one file
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        default_value = "prumo.toml",
-        env = "PRUMO_FILE",
-        hide_env_values = true
-    )]
+    /// The one file [env: PRUMO_FILE]
+    #[arg(long, global = true, value_name = "FILE", default_value = "prumo.toml")]
     pub file: PathBuf,
-    /// The state folder [default: .prumo beside the file, or /var/lib/prumo for root where that exists]
-    #[arg(long, global = true, value_name = "DIR", env = "PRUMO_STATE", hide_env_values = true)]
+    /// The state folder [default: .prumo beside the file, or /var/lib/prumo for root where that exists] [env: PRUMO_STATE]
+    #[arg(long, global = true, value_name = "DIR")]
     pub state: Option<PathBuf>,
-    /// The overlay `[env.NAME]` to lay over the file
-    #[arg(long, global = true, value_name = "NAME", env = "PRUMO_ENV", hide_env_values = true)]
+    /// The overlay `[env.NAME]` to lay over the file [env: PRUMO_ENV]
+    #[arg(long, global = true, value_name = "NAME")]
     pub env: Option<String>,
     /// Answer in JSON
     #[arg(long, global = true)]
@@ -164,6 +157,11 @@ pub(crate) enum Command {
         services: Vec<String>,
     },
     /// Make the release before serve again, or another one
+    ///
+    /// A release is what the file said of the service when it was deployed: the command, its environment and every other
+    /// setting. That is what comes back, start-first and only when it is healthy. The files of the app's folder are not
+    /// part of it, nor are routes: to go back to older code as well, give each release a folder of its own, or put the
+    /// older code in place first.
     #[command(after_help = "Examples:\n  prumo rollback api\n  prumo rollback api --to 3")]
     Rollback {
         /// The service
@@ -172,7 +170,10 @@ pub(crate) enum Command {
         #[arg(long, value_name = "RELEASE")]
         to: Option<u64>,
     },
-    /// Change how many replicas of a service run
+    /// Change how many replicas of a service run, and wait until they do
+    ///
+    /// Exit code 4 when they are not all healthy in the time that the service has for its start; what was asked for stays
+    /// wanted all the same. Ctrl-C ends the waiting, not the change.
     #[command(after_help = "Example:\n  prumo scale api 4")]
     Scale {
         /// The service
@@ -223,7 +224,12 @@ pub(crate) enum Command {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND")]
         command: Vec<String>,
     },
-    /// Show how each part and each service is; exit code 4 when traffic cannot be served
+    /// Show how each part and each service is; exit code 4 when requests go unanswered
+    ///
+    /// The whole is as bad as its worst line. healthy: all is well; exit code 0. degraded: every request has an answer, but
+    /// something is less than it should be, is stopped or closed by a person, or will need one; exit code 0. unhealthy: a
+    /// part is down, or a service has nobody to answer its requests, whether it failed, was stopped or lies outside and
+    /// cannot be reached; exit code 4.
     #[command(after_help = "Example:\n  prumo health && echo fine")]
     Health,
     /// Watch the front door

@@ -1,12 +1,10 @@
 //! Completions for shells, made from the same words that are parsed.
 
-use clap::CommandFactory;
-
-use super::args::CommandLine;
+use super::read::command;
 use super::{Exit, Outcome};
 
 /// `prumo completions SHELL`
 pub(crate) fn print(shell: clap_complete::Shell) -> Outcome {
-    clap_complete::generate(shell, &mut CommandLine::command(), "prumo", &mut std::io::stdout());
+    clap_complete::generate(shell, &mut command(), "prumo", &mut std::io::stdout());
     Ok(Exit::Done)
 }

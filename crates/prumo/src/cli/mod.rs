@@ -8,6 +8,7 @@ mod exit;
 mod file;
 mod print;
 mod progress;
+mod read;
 mod reference;
 mod route;
 mod secret;
@@ -19,7 +20,6 @@ use std::future::Future;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser};
 use prumo_api::ask::SiteStatus;
 use prumo_api::client::Client;
 use prumo_api::{Refusal, RefusalKind};
@@ -39,10 +39,10 @@ const END_WITHIN: Duration = Duration::from_secs(1);
 /// Reads the command line and carries it out.
 pub(crate) fn run() -> ExitCode {
     if std::env::args_os().len() <= 1 {
-        drop(CommandLine::command().print_help());
+        drop(read::command().print_help());
         return Exit::Usage.into();
     }
-    let line = CommandLine::parse();
+    let line = read::read(std::env::args_os(), &|name| std::env::var_os(name)).unwrap_or_else(|error| error.exit());
     let printer = Printer::new(&line.common);
     let outcome = carry_out(line, printer);
     let exit = outcome.unwrap_or_else(|refusal| {

@@ -13,14 +13,31 @@ use super::print::Colour;
 /// How often the live line is drawn anew.
 const TICK: Duration = Duration::from_millis(200);
 
+/// How long nothing is printed, where no line can be drawn anew, until what is waited for is.
+const SAY_AFTER: Duration = Duration::from_secs(5);
+
+/// The pause before the next such line is this share of the whole time, so that a long wait does not fill a log.
+const SHARE_OF_PAUSE: u32 = 6;
+
 /// Follows a stream of steps to its end.
 pub(crate) async fn follow(console: &Console, mut events: Events) -> Result<Finished, Refusal> {
     let began = console.clock.now();
     let mut present: Option<Step> = None;
+    let mut waits_for: Option<Step> = None;
+    let mut printed = began;
     loop {
-        let event = next(console, &mut events, present.as_ref(), began).await?;
+        let event = next(console, &mut events, waits_for.as_ref().or(present.as_ref()), began).await?;
         match event {
+            Some(Event::Step(step)) if step.waiting => {
+                let now = console.clock.now();
+                if !console.printer.is_live() && is_due(now.since(began), now.since(printed)) {
+                    console.printer.line(line(console, &step, began));
+                    printed = now;
+                }
+                waits_for = Some(step);
+            }
             Some(Event::Step(step)) => {
+                (waits_for, printed) = (None, console.clock.now());
                 show_done(console, present.as_ref(), began);
                 console.printer.document(&Event::Step(step.clone()));
                 if !console.printer.is_live() {
@@ -41,6 +58,11 @@ pub(crate) async fn follow(console: &Console, mut events: Events) -> Result<Fini
             None => return Err(cut_short()),
         }
     }
+}
+
+/// Whether it is time for another line that says what is waited for. Pure.
+fn is_due(whole: Duration, since_last: Duration) -> bool {
+    since_last >= SAY_AFTER.max(whole / SHARE_OF_PAUSE)
 }
 
 async fn next(
@@ -75,7 +97,27 @@ fn line(console: &Console, step: &Step, began: Moment) -> String {
 }
 
 fn cut_short() -> Refusal {
-    Refusal::new(RefusalKind::Failed, "prumo ended before the deploy did").hint(
+    Refusal::new(RefusalKind::Failed, "prumo ended before the change did").hint(
         "when prumo runs again it finishes or abandons the deploy by itself; `prumo status` shows which release serves",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a wait is told after five seconds of silence, then ever more seldom: a line a minute after six minutes.
+    #[test]
+    fn waits_are_told_ever_more_seldom() {
+        let check = |whole, since_last, expected| {
+            let is_due = is_due(Duration::from_secs(whole), Duration::from_secs(since_last));
+            assert_eq!(is_due, expected, "{whole} {since_last}");
+        };
+        check(4, 4, false);
+        check(5, 5, true);
+        check(300, 5, false);
+        check(36, 6, true);
+        check(360, 59, false);
+        check(360, 60, true);
+    }
 }

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
 
-use super::args::CommandLine;
+use super::read::command;
 use super::{Exit, Outcome};
 
 /// `prumo help-markdown`
@@ -15,7 +15,7 @@ pub(crate) fn print() -> Outcome {
 }
 
 fn markdown() -> String {
-    let mut root = CommandLine::command();
+    let mut root = command();
     root.build();
     let mut page = String::from(
         "# The command line\n\nMade by `cargo xtask docs` from the definitions in `crates/prumo/src/cli/args.rs`.\n\n",
@@ -90,7 +90,7 @@ mod tests {
     /// Goal: every command that a user can reach is in the reference with an example of its use.
     #[test]
     fn every_command_has_an_example() {
-        let mut root = CommandLine::command();
+        let mut root = command();
         root.build();
         for command in visible(&root) {
             let has_subcommands = visible(command).next().is_some();
@@ -102,6 +102,6 @@ mod tests {
     /// Goal: clap finds no contradiction in the definitions.
     #[test]
     fn the_definitions_are_sound() {
-        CommandLine::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -1,23 +1,24 @@
 //! `prumo route`: which route takes a request, why, and what is done with it.
 
+mod beside;
+
 use std::net::IpAddr;
 
-use prumo_api::ask::PlanReport;
 use prumo_api::{Refusal, RefusalKind};
-use prumo_config::{Action, Config, Port, RedirectHttps};
-use prumo_edge::{Asker, Findings, Peer, Verdict, Wanted};
+use prumo_config::{Action, Config, Route};
+use prumo_edge::{Asker, Findings, NoFindings, Peer, Verdict, Wanted};
 use serde_json::json;
 
+use self::beside::Beside;
 use super::print::{Colour, columns};
 use super::{Console, Exit, Outcome, count};
 use crate::file::TheFile;
+use crate::plan::Fields;
 use crate::plan::routes::treatment;
 use crate::wire;
 
 /// Asks the file, and says whether the running prumo would answer the same.
 pub(crate) async fn route(console: &Console, request: &[String], headers: &[String], from: Option<IpAddr>) -> Outcome {
-    let file = TheFile::new(&console.common.file, console.common.env.as_deref());
-    let config = file.read().map_err(crate::file::ReadError::into_refusal)?.config;
     let (method, url) = match request {
         [word] if is_method(word) => return Err(usage(format!("{word} of which address?"))),
         [url] => ("GET", url.as_str()),
@@ -25,12 +26,18 @@ pub(crate) async fn route(console: &Console, request: &[String], headers: &[Stri
         [] => return Err(usage("which address?".to_owned())),
     };
     let headers = headers.iter().map(|header| read_header(header)).collect::<Result<Vec<_>, Refusal>>()?;
+    let file = TheFile::new(&console.common.file, console.common.env.as_deref());
+    let config = file.read().map_err(crate::file::ReadError::into_refusal)?.config;
     let routes = wire::routes_for_the_edge(&config, file.folder());
     let trusted = wire::networks_for_the_edge(&config.edge.trusted_proxies);
     let peer = from.map(|address| Peer { address, trusted: &trusted });
-    let findings = prumo_edge::inquire(&routes, method, url, &headers, peer).map_err(usage)?;
-    let notes = notes(console, &config, url).await;
-    let answer = Answer { method, config: &config, findings: &findings, notes: &notes };
+    let findings = prumo_edge::inquire(&routes, method, url, &headers, peer).map_err(|why| match why {
+        NoFindings::Malformed(message) => usage(message),
+        NoFindings::Refused(message) => Refusal::new(RefusalKind::Refused, message),
+    })?;
+    let chosen = findings.explanation.chosen.map(|number| &config.routes[number]);
+    let beside = Beside::look(console, &config, file.folder(), url, &findings.host, chosen).await;
+    let answer = Answer { method, config: &config, findings: &findings, beside: &beside };
     console.printer.document(&answer.document());
     answer.print(console);
     Ok(match (&findings.explanation.chosen, &findings.asker) {
@@ -45,7 +52,7 @@ fn is_method(word: &str) -> bool {
 }
 
 fn usage(message: String) -> Refusal {
-    Refusal::new(RefusalKind::Refused, message)
+    Refusal::new(RefusalKind::Malformed, message)
         .hint("for example: `prumo route POST https://shop.dev/api -H 'x-beta: on'`")
 }
 
@@ -54,34 +61,11 @@ fn read_header(written: &str) -> Result<(String, String), Refusal> {
     Ok((name.trim().to_owned(), value.trim().to_owned()))
 }
 
-/// What else bears on the answer.
-async fn notes(console: &Console, config: &Config, url: &str) -> Vec<String> {
-    let mut notes = Vec::new();
-    let may_redirect = config.edge.https != Port::Off && config.edge.redirect_https != RedirectHttps::Off;
-    if !url.starts_with("https://") && may_redirect {
-        notes
-            .push("a request in clear text may be sent to HTTPS first: `prumo explain edge.redirect_https`".to_owned());
-    }
-    notes.push(match running_routes(console).await {
-        None => "this is what the file says; no prumo runs that would do it".to_owned(),
-        Some(false) => return notes,
-        Some(true) => "the running prumo still has other routes: `prumo plan` shows how they differ".to_owned(),
-    });
-    notes
-}
-
-/// Whether the running prumo has other routes than the file; `None` where none runs that can be asked.
-async fn running_routes(console: &Console) -> Option<bool> {
-    let mut client = console.connect().await.ok()?;
-    let report: PlanReport = client.document("GET", "/api/v1/plan", &()).await.ok()?;
-    Some(report.changes.iter().any(|change| change.subject.starts_with("route ")))
-}
-
 struct Answer<'a> {
     method: &'a str,
     config: &'a Config,
     findings: &'a Findings,
-    notes: &'a [String],
+    beside: &'a Beside,
 }
 
 impl Answer<'_> {
@@ -94,14 +78,24 @@ impl Answer<'_> {
         json!({
             "request": { "method": self.method, "host": findings.host, "path": findings.path, "query": findings.query },
             "route": chosen.map(|route| &route.name),
-            "does": chosen.map(treatment),
+            "does": chosen.map(|route| self.treatment(route)),
+            "certificate": self.beside.certificate,
             (self.made_word().replace(' ', "_")): findings.made.as_ref().and_then(|made| made.as_ref().ok()),
             "refused": findings.made.as_ref().and_then(|made| made.as_ref().err()),
             "client": findings.asker.map(|asker| asker.client),
             "admitted": findings.asker.map(|asker| asker.is_admitted),
             "looked_at": looks.collect::<Vec<_>>(),
-            "notes": self.notes,
+            "notes": self.beside.notes,
         })
+    }
+
+    /// What the file says of the route, and of its maintenance what is so now.
+    fn treatment(&self, route: &Route) -> Fields {
+        let mut fields = treatment(route);
+        if let Some(closed) = self.beside.is_closed {
+            fields.insert("maintenance".to_owned(), if closed { "on" } else { "off" }.to_owned());
+        }
+        fields
     }
 
     fn print(&self, console: &Console) {
@@ -117,11 +111,12 @@ impl Answer<'_> {
             None => Vec::new(),
         };
         rows.extend(findings_about(self.findings.asker));
-        let treatment = chosen.map(treatment).into_iter().flatten();
+        let treatment = chosen.map(|route| self.treatment(route)).into_iter().flatten();
         rows.extend(treatment.map(|(name, value)| vec![format!("  {name}"), value]));
+        rows.extend(self.beside.certificate.clone().map(|certificate| vec!["  certificate".to_owned(), certificate]));
         columns(&rows).iter().for_each(|line| printer.answer(line));
         self.print_looks(console);
-        for note in self.notes {
+        for note in &self.beside.notes {
             printer.line(format!("{} {note}", printer.paint(Colour::Yellow, "note:")));
         }
     }

@@ -38,6 +38,9 @@ pub(crate) enum Message {
         message: String,
         /// What to do.
         hint: Option<String>,
+        /// Whether the file has mistakes. An older prumo does not say.
+        #[serde(default)]
+        bad_file: bool,
     },
     /// The predecessor supervises no more: it is the successor's turn.
     Yours,

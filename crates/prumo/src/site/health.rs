@@ -18,11 +18,17 @@ impl Site {
             self.disk_health(),
             self.file_health(),
         ];
+        checks.extend(self.keeper_health());
+        checks.extend(self.maintenance_health());
         checks.extend(self.certificate_health());
         let asked = self.parts.clock.now();
         if let Ok(status) = self.status(None).await {
             let took = self.milliseconds_since(asked);
-            checks.extend(status.services.iter().map(|service| service_health(service, took)));
+            let (config, standing) = (self.config(), self.standing());
+            let open = || config.routes.iter().filter(|route| !standing.closes(route));
+            let is_asked = |name: &str| open().any(|route| route.services().any(|to| to == name));
+            let of = |service: &ServiceStatus| service_health(service, is_asked(&service.service), took);
+            checks.extend(status.services.iter().map(of));
         }
         HealthReport::of(checks)
     }
@@ -108,6 +114,24 @@ impl Site {
         self.check("file", status, asked, note.unwrap_or_else(|| "good".to_owned()))
     }
 
+    /// Only said where there was a keeper: most sites have systemd instead, or nobody.
+    fn keeper_health(&self) -> Option<HealthCheck> {
+        let asked = self.parts.clock.now();
+        self.has_lost_keeper().then(|| self.check("keeper", HealthWord::Degraded, asked, super::KEEPER_GONE.to_owned()))
+    }
+
+    /// Closed routes answer as the file says, because a person wants it: not a fault, and not to be forgotten.
+    fn maintenance_health(&self) -> Option<HealthCheck> {
+        let asked = self.parts.clock.now();
+        let (closed, all) = (self.in_maintenance(), self.config().routes.len());
+        let message = match closed.len() {
+            0 => return None,
+            some if some == all => "every route is closed: `prumo maintenance off` or the file opens them".to_owned(),
+            some => format!("{some} of {all} routes closed: {}", closed.join(", ")),
+        };
+        Some(self.check("maintenance", HealthWord::Degraded, asked, message))
+    }
+
     pub(super) fn check(&self, name: &str, status: HealthWord, asked: Moment, message: String) -> HealthCheck {
         HealthCheck { name: name.to_owned(), status, response_time_ms: self.milliseconds_since(asked), message }
     }
@@ -117,29 +141,37 @@ impl Site {
     }
 }
 
-fn service_health(service: &ServiceStatus, took: f64) -> HealthCheck {
-    let (status, message) = verdict(service);
+fn service_health(service: &ServiceStatus, is_asked: bool, took: f64) -> HealthCheck {
+    let (status, message) = verdict(service, is_asked);
     HealthCheck { name: format!("service/{}", service.service), status, response_time_ms: took, message }
 }
 
-/// A service without a healthy replica is down; with fewer than wanted it is degraded; stopped by a person is degraded too,
-/// because nobody should forget it.
-fn verdict(service: &ServiceStatus) -> (HealthWord, String) {
-    let replicas = format!("{}/{} replicas healthy", service.healthy, service.wanted);
+/// One measure for every service: who is asked, because an open route leads there, and has nobody to answer is unhealthy,
+/// whatever the reason; so is one that should run and does not. With fewer than wanted it is degraded, and so is one that
+/// a person stopped and nobody asks, because it should not be forgotten.
+fn verdict(service: &ServiceStatus, is_asked: bool) -> (HealthWord, String) {
+    let is_stopped = service.state == "stopped";
     let status = match (service.healthy, service.wanted) {
-        _ if service.state == "stopped" => return (HealthWord::Degraded, "stopped by a person".to_owned()),
-        (0, _) => HealthWord::Unhealthy,
+        (0, _) if is_asked || !is_stopped => HealthWord::Unhealthy,
+        (0, _) => HealthWord::Degraded,
         (healthy, wanted) if healthy < wanted => HealthWord::Degraded,
         _ => HealthWord::Healthy,
     };
-    (status, replicas)
+    let stopped = format!("stopped by a person: `prumo restart {}` starts it", service.service);
+    let message = match service.state.as_str() {
+        "stopped" if is_asked => format!("{stopped}; until then its requests get a 503"),
+        "stopped" => stopped,
+        "outside" | "unreachable" => format!("{}/{} addresses reachable", service.healthy, service.wanted),
+        _ => format!("{}/{} replicas healthy", service.healthy, service.wanted),
+    };
+    (status, message)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn check(state: &str, healthy: u32, wanted: u32, expected: HealthWord) {
+    fn check(state: &str, is_asked: bool, healthy: u32, wanted: u32, expected: HealthWord) {
         let service = ServiceStatus {
             service: "api".into(),
             state: state.into(),
@@ -151,17 +183,24 @@ mod tests {
             notes: vec![],
             replicas: vec![],
         };
-        assert_eq!(verdict(&service).0, expected, "{state} {healthy}/{wanted}");
+        assert_eq!(verdict(&service, is_asked).0, expected, "{state} {is_asked} {healthy}/{wanted}");
     }
 
     /// Goal: every state of a service has a stated verdict (HEALTH-12).
     #[test]
     fn each_state_has_a_verdict() {
-        check("serving", 3, 3, HealthWord::Healthy);
-        check("serving", 4, 3, HealthWord::Healthy);
-        check("serving", 1, 3, HealthWord::Degraded);
-        check("unhealthy", 0, 3, HealthWord::Unhealthy);
-        check("starting", 0, 1, HealthWord::Unhealthy);
-        check("stopped", 0, 0, HealthWord::Degraded);
+        for is_asked in [true, false] {
+            check("serving", is_asked, 3, 3, HealthWord::Healthy);
+            check("serving", is_asked, 4, 3, HealthWord::Healthy);
+            check("outside", is_asked, 2, 2, HealthWord::Healthy);
+            check("serving", is_asked, 1, 3, HealthWord::Degraded);
+            check("outside", is_asked, 1, 2, HealthWord::Degraded);
+            check("unhealthy", is_asked, 0, 3, HealthWord::Unhealthy);
+            check("starting", is_asked, 0, 1, HealthWord::Unhealthy);
+            check("failed", is_asked, 0, 1, HealthWord::Unhealthy);
+            check("unreachable", is_asked, 0, 1, HealthWord::Unhealthy);
+        }
+        check("stopped", true, 0, 0, HealthWord::Unhealthy);
+        check("stopped", false, 0, 0, HealthWord::Degraded);
     }
 }

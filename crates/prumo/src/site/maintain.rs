@@ -44,6 +44,13 @@ impl Site {
         }))
     }
 
+    /// The routes that are in maintenance now, because a person said so or the file does.
+    pub(super) fn in_maintenance(&self) -> Vec<String> {
+        let (config, standing) = (self.config(), self.standing());
+        let closed = config.routes.iter().filter(|route| standing.closes(route));
+        closed.map(|route| route.name.clone()).collect()
+    }
+
     pub(super) fn standing(&self) -> Standing {
         self.standing.read().expect("no holder of this lock panics").clone()
     }

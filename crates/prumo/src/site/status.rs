@@ -7,7 +7,7 @@ use prumo_api::ask::{DeployStatus, Finished, PlanReport, ReplicaStatus, ServiceS
 use prumo_clock::Timestamp;
 use prumo_run::Deployed;
 
-use super::Site;
+use super::{KEEPER_GONE, Site};
 
 impl Site {
     /// What runs, of all services or of one.
@@ -29,6 +29,7 @@ impl Site {
             https: bound.https.first().map(ToString::to_string),
             services,
             certificates: self.certificates(),
+            maintenance: self.in_maintenance(),
             notes: self.notes(),
         })
     }
@@ -91,7 +92,8 @@ impl Site {
 
     fn notes(&self) -> Vec<String> {
         let of_file = self.file_note.read().expect("no holder of this lock panics").clone();
-        of_file.into_iter().chain(self.standing().note()).chain(self.certificate_notes()).collect()
+        let keeper = self.has_lost_keeper().then(|| KEEPER_GONE.to_owned());
+        of_file.into_iter().chain(keeper).chain(self.standing().note()).chain(self.certificate_notes()).collect()
     }
 }
 

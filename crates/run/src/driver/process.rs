@@ -158,7 +158,9 @@ impl fmt::Display for Exit {
         match self {
             Exit::Code(code) => write!(formatter, "exited with code {code}"),
             Exit::Signal(number) => write!(formatter, "killed by {}", signal_name(*number)),
-            Exit::Unknown => formatter.write_str("ended with an unknown code: another prumo had started it"),
+            Exit::Unknown => {
+                formatter.write_str("ended; only the prumo before, whose child it was, could learn its exit code")
+            }
         }
     }
 }

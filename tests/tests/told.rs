@@ -1,0 +1,81 @@
+//! What people are told while something takes its time, and when something that they rely on has gone.
+#![allow(clippy::disallowed_methods, reason = "the reader and the slow request have threads of their own")]
+
+use std::io::{BufRead as _, BufReader};
+use std::process::Child;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use prumo_tests::process::eventually;
+use prumo_tests::site::{Said, Site, file, finish};
+
+/// Beyond every wait of a test that goes well.
+const WITHIN: Duration = Duration::from_secs(60);
+
+/// Waits until a command has printed a line with this text.
+fn await_line(child: &mut Child, text: &'static str) -> Option<String> {
+    let (found, line) = mpsc::channel();
+    let out = BufReader::new(child.stdout.take().expect("the output is a pipe"));
+    std::thread::spawn(move || {
+        let mut lines = out.lines().map_while(Result::ok);
+        if let Some(line) = lines.find(|line| line.contains(text)) {
+            drop(found.send(line));
+        }
+        // Read to its end: a command whose output nobody reads would wait for ever.
+        lines.for_each(drop);
+    });
+    line.recv_timeout(WITHIN).ok()
+}
+
+/// Goal: a deploy that waits for the last request of what served before says so where no line can be drawn anew: for how
+/// many requests to whom, since when and how long at most; with `--quiet` and in JSON it says nothing of it.
+#[test]
+fn a_deploy_says_what_it_waits_for() {
+    let mut site =
+        Site::new(&file("[ZOO] wait-for [SITE]/answer", 1, "").replace("drain = \"10s\"", "drain = \"10m\""));
+    site.up();
+    site.await_healthy("web");
+    let edge = site.edge();
+    let slow = std::thread::spawn(move || prumo_tests::ask::get(edge, "/whoami"));
+    assert!(eventually(WITHIN, || site.root().join("answer.asked").exists()), "the request is on its way");
+    let mut deploy = site.spawn(&["deploy"]);
+    let line = await_line(&mut deploy, "waiting for").expect("it says what it waits for");
+    assert!(line.contains("web  release 2  waiting for one request to web-1, "), "{line}");
+    assert!(line.ends_with("s of at most 600s"), "{line}");
+    site.write("answer", "");
+    assert_eq!(finish(deploy, "", WITHIN).code, Some(0), "{}", site.story());
+    assert_eq!(slow.join().unwrap().unwrap().status, 200, "{}", site.story());
+}
+
+/// Goal: who has scaled finds so many replicas healthy, and no other left.
+#[test]
+fn scaling_waits_for_its_end() {
+    let mut site = Site::new(&file("[ZOO] well", 1, ""));
+    site.up();
+    site.await_healthy("web");
+    site.must(&["scale", "web", "2"]);
+    let settled = site.status("web").unwrap();
+    assert!(settled.is_settled() && settled.pids().len() == 2, "{settled:?}");
+    site.must(&["scale", "web", "1"]);
+    let settled = site.status("web").unwrap();
+    assert!(settled.is_settled() && settled.pids().len() == 1, "{settled:?}");
+}
+
+/// Goal: when the keeper is killed, prumo says once that nobody starts it again, status and health go on saying it, and an
+/// upgrade, which would end the process that was started, is refused with the reason.
+#[test]
+fn a_lost_keeper_is_told() {
+    let mut site = Site::new(&file("[ZOO] well", 1, ""));
+    site.keep();
+    site.await_healthy("web");
+    site.kill();
+    let notes = |said: &Said| said.out.contains("note: the keeper has gone");
+    assert!(eventually(WITHIN, || notes(&site.must(&["status"]))), "{}", site.story());
+    let health = site.must(&["health"]);
+    assert!(health.out.lines().any(|line| line.starts_with("keeper") && line.contains("degraded")), "{health:?}");
+    let upgrade = site.prumo(&["upgrade"]);
+    assert_eq!(upgrade.code, Some(6), "{upgrade:?}");
+    assert!(upgrade.err.contains("its keeper has gone"), "{upgrade:?}");
+    assert_eq!(site.log().matches("the keeper has gone").count(), 1, "{}", site.story());
+    assert!(site.get("/whoami").is_ok_and(|answer| answer.status == 200), "it serves on");
+}
