@@ -70,7 +70,7 @@ async fn story(disk: &impl Disk) {
         assert_eq!(count(&ledger).await, written);
     }
     assert!(matches!(ledger.verify().await.unwrap(), Verdict::Intact { entries: 3, .. }));
-    drain.stop(Duration::from_secs(10)).await;
+    drain.stop(Duration::from_secs(60)).await;
 }
 
 async fn write_sheet(ledger: &Ledger) -> Result<(), LedgerError> {

@@ -33,14 +33,14 @@ async fn version_1_opens_and_goes_forward() {
     assert_eq!(entries[2].digest.to_string(), "26bf659d03385843d526c431c56330b8cb1188a67b8386e1d38910619329c255");
     ledger.record(entry("reopen")).await.unwrap();
     assert!(matches!(ledger.verify().await.unwrap(), Verdict::Intact { entries: 4, .. }));
-    drain.stop(Duration::from_secs(10)).await;
+    drain.stop(Duration::from_secs(60)).await;
 }
 
 /// Goal: a file that a newer binary brought forward is refused by the older one, which says so and leaves it alone.
 #[tokio::test]
 async fn a_newer_file_is_refused() {
     let (_folder, path) = copy_of("v1.db");
-    open(&path, &NOW).unwrap().0.stop(Duration::from_secs(10)).await;
+    open(&path, &NOW).unwrap().0.stop(Duration::from_secs(60)).await;
     let before = fs::read(&path).unwrap();
     let error = open(&path, &THEN).map(|_| ()).unwrap_err();
     let (found, known) = ("step 2 of `note`".to_owned(), "step 1".to_owned());
@@ -62,7 +62,7 @@ async fn make_the_fixture() {
     for action in ["deploy", "rollback", "deploy"] {
         ledger.record(entry(action)).await.unwrap();
     }
-    drain.stop(Duration::from_secs(10)).await;
+    drain.stop(Duration::from_secs(60)).await;
     println!("{:?} in {}", audit::verify_file(&path).unwrap(), path.display());
 }
 

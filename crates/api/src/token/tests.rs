@@ -17,7 +17,7 @@ async fn the_first_token_is_made_once() {
     assert_eq!(first.token.len(), PREFIX.len() + 64);
     assert!(known.first().await.unwrap().is_none());
     assert_eq!(known.holder(&first.token), Some((FIRST.to_owned(), Role::Admin)));
-    drain.stop(std::time::Duration::from_secs(5)).await;
+    drain.stop(std::time::Duration::from_secs(60)).await;
 
     for file in std::fs::read_dir(folder.path()).unwrap() {
         let bytes = std::fs::read(file.unwrap().path()).unwrap();

@@ -70,7 +70,7 @@ fn a_full_disk_costs_lines_only() {
     mailbox.send(b"one\ntwo\n".to_vec()).unwrap();
     drop(mailbox);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let report = runtime.block_on(drain.stop(std::time::Duration::from_secs(5)));
+    let report = runtime.block_on(drain.stop(std::time::Duration::from_secs(60)));
     assert!(report.is_clean());
     assert_eq!(lost.load(Ordering::Relaxed), 2);
 }

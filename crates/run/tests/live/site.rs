@@ -12,7 +12,7 @@ use prumo_run::*;
 use tokio::sync::mpsc;
 
 /// How long a test waits for what must happen. Generous: the machine may be busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The state folder, which outlives every prumo on it.
 pub(crate) struct Folder {
@@ -111,13 +111,18 @@ impl Site {
     /// Ends prumo as a crash would: replicas are told nothing.
     pub(crate) async fn crash(self) {
         drop(self.run);
-        self.drain.stop(Duration::from_secs(5)).await;
+        self.drain.stop(PATIENCE).await;
     }
 
     /// Ends prumo and everything it runs.
     pub(crate) async fn end(self) {
-        self.run.halt(Duration::from_secs(2)).await;
-        self.drain.stop(Duration::from_secs(5)).await;
+        self.end_within(PATIENCE).await;
+    }
+
+    /// The same when something of it would take too long to stop.
+    pub(crate) async fn end_within(self, within: Duration) {
+        self.run.halt(within).await;
+        self.drain.stop(PATIENCE).await;
     }
 
     pub(crate) async fn deploy(&self, spec: ServiceSpec) -> Result<Deployed, DeployError> {
@@ -206,17 +211,18 @@ pub(crate) fn service(name: &str, run: &[&str]) -> ServiceSpec {
         health: Health {
             check: Check::Http { path: "/health".to_owned(), status: vec![(200, 299)], body: None },
             every: Duration::from_millis(50),
-            timeout: Duration::from_secs(1),
+            // No machine stands still for as long.
+            timeout: Duration::from_secs(20),
             healthy: 1,
             unhealthy: 2,
-            start_within: Duration::from_secs(20),
+            start_within: Duration::from_secs(60),
         },
         memory: None,
         cpu: None,
         processes: None,
         files: None,
         stop: Stop { signal: StopSignal::Term, within: Duration::from_secs(1) },
-        drain: Duration::from_secs(5),
+        drain: Duration::from_secs(20),
         restart: Restart {
             backoff: Duration::from_millis(20),
             backoff_max: Duration::from_millis(200),

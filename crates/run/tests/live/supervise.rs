@@ -33,7 +33,7 @@ async fn a_hung_replica_is_replaced() {
     let folder = Folder::new();
     let site = folder.start().await;
     let mut spec = good("api");
-    spec.health.timeout = Duration::from_millis(200);
+    spec.health.timeout = Duration::from_secs(1);
     site.deploy(spec).await.unwrap();
     let hung = site.pids("api")[0];
     send(hung, Signal::STOP);
@@ -91,7 +91,7 @@ async fn the_dead_get_no_requests() {
     send(site.pids("api")[0], Signal::KILL);
     until("unpublished", || site.endpoints("api").is_empty()).await;
     assert!(!processes_of(&site.state).is_empty(), "what it left behind has all the time to stop");
-    site.end().await;
+    site.end_within(Duration::from_secs(2)).await;
 }
 
 /// Goal: a program that ignores the request to stop is killed after the time it had.

@@ -51,7 +51,8 @@ async fn stages_stop_in_reverse() {
 /// Goal: at the deadline what has not ended is dropped and named, and nothing is left alive.
 #[tokio::test]
 async fn the_deadline_drops_what_is_left() {
-    let drain = Drain::new(Clock::system());
+    let (clock, simulation) = Clock::simulated(1, prumo_clock::Timestamp::default());
+    let drain = Drain::new(clock);
     let stage = drain.stage("edge");
     let alive = Arc::new(AtomicUsize::new(0));
     for name in ["deaf", "polite", "deaf"] {
@@ -61,7 +62,7 @@ async fn the_deadline_drops_what_is_left() {
             if name == "polite" { stopping.wait().await } else { pending().await }
         });
     }
-    let report = drain.stop(Duration::from_millis(10)).await;
+    let (report, ()) = tokio::join!(drain.stop(Duration::from_secs(10)), simulation.run(Duration::from_secs(11)));
     assert_eq!(report.stages[0].abandoned, ["deaf", "deaf"]);
     assert_eq!(report.stages[0].finished, 1);
     assert!(!report.is_clean());
@@ -71,15 +72,16 @@ async fn the_deadline_drops_what_is_left() {
 /// Goal: a stage that had no share of the deadline still gets a moment for its last words.
 #[tokio::test]
 async fn later_stages_keep_their_last_words() {
-    let drain = Drain::new(Clock::system());
+    let (clock, simulation) = Clock::simulated(1, prumo_clock::Timestamp::default());
+    let drain = Drain::new(clock.clone());
     let (ledger, edge) = (drain.stage("ledger"), drain.stage("edge"));
-    let (stopping, clock) = (ledger.stopping(), Clock::system());
+    let stopping = ledger.stopping();
     ledger.spawn("flush", async move {
         stopping.wait().await;
-        clock.sleep(Duration::from_millis(5)).await;
+        clock.sleep(LAST_WORDS / 2).await;
     });
     edge.spawn("deaf", pending());
-    let report = drain.stop(Duration::ZERO).await;
+    let (report, ()) = tokio::join!(drain.stop(Duration::ZERO), simulation.run(LONG));
     assert_eq!(report.to_string().lines().count(), 2);
     assert_eq!(report.stages[0].abandoned, ["deaf"]);
     assert_eq!((report.stages[1].finished, report.stages[1].abandoned.len()), (1, 0));
@@ -134,7 +136,8 @@ async fn tasks_started_while_stopping_are_waited_for() {
 /// Goal: a thread that looks at its flag is joined; one that does not is named, and the stop does not wait for it.
 #[tokio::test]
 async fn threads_stop_within_the_deadline() {
-    let drain = Drain::new(Clock::system());
+    let (clock, simulation) = Clock::simulated(1, prumo_clock::Timestamp::default());
+    let drain = Drain::new(clock);
     let stage = drain.stage("ledger");
     let stopping = stage.stopping();
     stage
@@ -146,7 +149,14 @@ async fn threads_stop_within_the_deadline() {
         .unwrap();
     let (release, held) = std::sync::mpsc::sync_channel::<()>(0);
     stage.thread("deaf", move || held.recv().unwrap_or_default()).unwrap();
-    let report = drain.stop(Duration::from_millis(200)).await;
+    // A thread ends when the machine gives it a turn; only then the deadline passes.
+    let the_polite_one_has_ended = async {
+        while stage.tasks().iter().any(|(name, _)| name == "polite") {
+            tokio::task::yield_now().await;
+        }
+        simulation.run(LONG).await;
+    };
+    let (report, ()) = tokio::join!(drain.stop(Duration::from_secs(30)), the_polite_one_has_ended);
     assert_eq!((report.stages[0].finished, &report.stages[0].abandoned[..]), (1, &["deaf".to_owned()][..]));
     drop(release);
 }

@@ -8,7 +8,7 @@ use tokio::task::LocalSet;
 use super::*;
 
 async fn ended_soon(stage: &Stage) {
-    Clock::system().timeout(Duration::from_secs(10), stage.ended()).await.expect("the stage ends");
+    Clock::system().timeout(Duration::from_secs(60), stage.ended()).await.expect("the stage ends");
 }
 
 /// Goal: the roll says what runs, by name with counts, and forgets what has ended.

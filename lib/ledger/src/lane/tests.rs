@@ -23,7 +23,7 @@ async fn a_lane_ends_with_its_askers_or_its_stage() {
     }
     let lane = open().unwrap();
     assert_eq!(lane.ask("a sum", |connection| connection.query_row("SELECT 1 + 1", [], |row| row.get(0))).await, Ok(2));
-    drain.stop(Duration::from_secs(10)).await;
+    drain.stop(Duration::from_secs(60)).await;
     let error = open().map(|_| ()).unwrap_err();
     assert!(
         error.to_string().ends_with("failed at starting its thread: stage `ledger` has stopped and starts no thread")

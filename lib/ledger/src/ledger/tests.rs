@@ -35,7 +35,7 @@ impl Desk {
     }
 
     async fn stop(&self) {
-        let report = self.drain.stop(Duration::from_secs(10)).await;
+        let report = self.drain.stop(Duration::from_secs(60)).await;
         assert!(report.stages.iter().all(|stage| stage.abandoned.is_empty()), "{report}");
     }
 
@@ -182,7 +182,7 @@ async fn a_stop_writes_what_was_queued() {
     starts.recv().unwrap();
     writes.extend((0..80).map(|_| -> Write<'_> { Box::pin(desk.note("queued")) }));
     queue_up(&mut writes[1..]).await;
-    let stop = desk.drain.stop(Duration::from_secs(10));
+    let stop = desk.drain.stop(Duration::from_secs(60));
     let answers = async {
         drop(release);
         let mut answers = Vec::new();

@@ -90,7 +90,7 @@ async fn messages_are_echoed_until_the_peer_leaves() {
 #[tokio::test]
 async fn a_stop_sends_the_peer_on() {
     let ending = converse(|mut peer, drain| async move {
-        let (_, ()) = tokio::join!(drain.stop(Duration::from_secs(5)), async {
+        let (_, ()) = tokio::join!(drain.stop(Duration::from_secs(60)), async {
             expect(&mut peer, &[0x88, 2, 3, 0xE9]).await;
             peer.write_all(&from_client(0x8, &[3, 0xE9])).await.unwrap();
         });
