@@ -260,6 +260,25 @@ fn an_elder_does_not_hide_a_dead_successor() {
     assert_eq!(socket.hear().unwrap(), Heard::Close(1001), "its client is told to come again");
 }
 
+/// Goal: a listening socket that somebody shuts down takes its core with it, and prumo ends: it is started again and
+/// serves, with the replicas from before, instead of leaving whoever connects there to nobody.
+#[test]
+fn a_core_without_its_listener_ends_prumo() {
+    let managed = Managed::start(&[]);
+    let (site, main) = (&managed.site, managed.main());
+    let before = site.await_healthy("web");
+    managed.await_notice("its socket is kept", |notice| {
+        notice.said["FDNAME"].as_str().is_some_and(|name| name.starts_with("prumo.http."))
+    });
+    process::signal(site.pid(), Signal::USR1);
+    assert!(eventually(WITHIN, || !process::lives(main)), "{}", site.story());
+    assert!(site.log().contains("a core of the edge has failed"), "{}", site.story());
+    let answers = || site.get("/whoami").is_ok_and(|answer| answer.status == 200);
+    assert!(eventually(WITHIN, answers), "{}", site.story());
+    assert_ne!(managed.main(), main);
+    assert_eq!(site.await_healthy("web").pids(), before.pids(), "replicas are adopted\n{}", site.story());
+}
+
 /// Goal: the units of the guide are good in the eyes of systemd.
 #[test]
 fn the_units_of_the_guide_are_good() {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::ArcSwap;
 use http::HeaderMap;
 use prumo_clock::{Clock, Moment, Timestamp};
-use prumo_drain::{Stage, Stopping};
+use prumo_drain::{Stage, Stopping, Task};
 use rustls::ServerConfig;
 use tokio::sync::Notify;
 
@@ -52,6 +52,8 @@ pub(crate) struct Shared {
     pub(crate) handover: Mutex<Vec<ListeningSocket>>,
     /// Requests that no route takes.
     pub(crate) unrouted: Arc<RouteCells>,
+    /// Told when a core ends that nobody has asked to.
+    pub(crate) core_lost: Notify,
 }
 
 impl Shared {
@@ -69,7 +71,13 @@ pub(crate) struct CoreShare {
     /// How often it has gone round: it hangs when this stands still.
     rounds: AtomicU64,
     pub(crate) table_changed: Notify,
+    /// How a test wants the core to fail.
+    #[cfg(test)]
+    pub(crate) fault: std::sync::atomic::AtomicU8,
 }
+
+/// So many sweeps in a row that fail, over a second, and no deadline of the core counts any more.
+const SWEEPS_FAILED_MAX: u32 = 20;
 
 /// Later than any generation.
 const ENDED: u64 = u64::MAX;
@@ -129,7 +137,8 @@ pub(crate) struct Core {
 /// Lives through a core's whole life, on its thread.
 pub(crate) fn run(seed: Seed) {
     let shared = Arc::clone(&seed.shared);
-    let life = Life { share: &shared.cores[seed.number].0, shared: &shared };
+    let stopping = seed.stage.stopping();
+    let life = Life { share: &shared.cores[seed.number].0, shared: &shared, stopping };
     let built = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build_local(Default::default());
     match built {
         Ok(runtime) => runtime.block_on(live(seed)),
@@ -143,12 +152,16 @@ pub(crate) fn run(seed: Seed) {
 struct Life<'a> {
     share: &'a CoreShare,
     shared: &'a Shared,
+    stopping: Stopping,
 }
 
 impl Drop for Life<'_> {
     fn drop(&mut self) {
         self.share.taken.store(ENDED, Ordering::Release);
         self.shared.close_handover();
+        if !self.stopping.is_stopping() {
+            self.shared.core_lost.notify_one();
+        }
     }
 }
 
@@ -158,8 +171,12 @@ async fn live(seed: Seed) {
     core.await_first_table().await;
     let listen = |share| core.stage.spawn_local("listener", listen::accept(Rc::clone(&core), share, tls.clone()));
     let listening: Vec<_> = listeners.into_iter().map(listen).collect();
-    core.stage.spawn_local("upstream table", take_tables(Rc::clone(&core)));
-    sweep_until_stopped(&core).await;
+    let tables = core.stage.spawn_local("upstream table", take_tables(Rc::clone(&core)));
+    let is_whole = || !tables.is_finished() && !listening.iter().any(Task::is_finished);
+    if !sweep_until_stopped(&core, is_whole).await {
+        // What it has left would hang, or would go on to replicas that are gone.
+        return tracing::error!(core = core.number, "a part of an edge core has failed, and the core ends with it");
+    }
     // What a successor did not take is closed with the listeners.
     core.shared.close_handover();
     core.deadlines.wake_all();
@@ -185,16 +202,26 @@ async fn take_tables(core: Rc<Core>) {
     }
 }
 
-async fn sweep_until_stopped(core: &Core) {
+/// False when the core can no longer do its work.
+async fn sweep_until_stopped(core: &Core, is_whole: impl Fn() -> bool) -> bool {
     let mut stopped = std::pin::pin!(core.stopping.wait());
-    let mut sweeps = 0_u32;
+    let (mut sweeps, mut failed) = (0_u32, 0);
     loop {
         tokio::select! {
             () = core.clock.sleep(SWEEP_EVERY) => {}
-            () = &mut stopped => return,
+            () = &mut stopped => return true,
+        }
+        #[cfg(test)]
+        assert_ne!(core.share().fault.load(Ordering::Relaxed), tests::PANICS, "a test wants this core to fail");
+        // In this order: once a stop was asked for, tasks end as they should.
+        if !is_whole() && !core.stopping.is_stopping() {
+            return false;
         }
         sweeps = sweeps.wrapping_add(1);
-        contain("sweep", || core.sweep(sweeps));
+        failed = if contain("sweep", || core.sweep(sweeps)).is_some() { 0 } else { failed + 1 };
+        if failed >= SWEEPS_FAILED_MAX {
+            return false;
+        }
     }
 }
 
@@ -242,6 +269,11 @@ impl Core {
         &self.shared.settings
     }
 
+    #[cfg(test)]
+    fn share(&self) -> &CoreShare {
+        &self.shared.cores[self.number].0
+    }
+
     pub(crate) fn counts(&self) -> &CoreCount {
         &self.shared.cores[self.number].0.counts
     }
@@ -269,6 +301,8 @@ impl Core {
     }
 
     fn sweep(&self, sweeps: u32) {
+        #[cfg(test)]
+        assert_ne!(self.share().fault.load(Ordering::Relaxed), tests::NO_SWEEP, "a test wants sweeps to fail");
         let now = self.clock.now();
         self.wall.set((now, self.clock.wall()));
         self.deadlines.sweep(now);
@@ -351,7 +385,7 @@ impl Core {
     }
 
     /// Waits for the listeners and the last connection, keeping deadlines; the drain cuts this short by dropping them.
-    async fn end(&self, listening: &[prumo_drain::Task]) {
+    async fn end(&self, listening: &[Task]) {
         let mut sweeps = 0;
         while self.open_connections() > 0 || listening.iter().any(|task| !task.is_finished()) {
             tokio::select! {
@@ -405,3 +439,6 @@ impl Drop for OpenConnection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -12,6 +12,7 @@ use arc_swap::ArcSwap;
 use prumo_clock::Clock;
 use prumo_drain::{Stage, Stopping};
 use rustls::ServerConfig;
+use tokio::sync::Notify;
 
 use crate::access_log::{self, LostLines, Mailbox};
 use crate::authority::CERTIFICATE_FILE;
@@ -121,6 +122,7 @@ impl Edge {
             says_farewell: AtomicBool::new(false),
             handover: Mutex::new(handover),
             unrouted: Arc::new(RouteCells::new("", "", cores)),
+            core_lost: Notify::new(),
             sticky_key: settings.sticky_key.unwrap_or_else(|| fresh_key(&clock)),
             settings,
         });
@@ -414,6 +416,18 @@ impl Edge {
     /// How often each core has gone round, some twenty times a second; `None` for one that has ended.
     pub fn rounds(&self) -> Vec<Option<u64>> {
         self.inner.shared.cores.iter().map(|core| core.0.rounds()).collect()
+    }
+
+    /// Resolves, for one that waits, when a core ends that nobody has asked to: by a panic outside of a request, say, or
+    /// because its listener no longer listens. The others go on, but who connects to a socket of that core that somebody
+    /// keeps for the next process would wait for nobody. This process should end.
+    pub async fn core_lost(&self) {
+        self.inner.shared.core_lost.notified().await;
+    }
+
+    #[cfg(test)]
+    pub(crate) fn fail_core(&self, number: usize, how: u8) {
+        self.inner.shared.cores[number].0.fault.store(how, Ordering::Relaxed);
     }
 
     /// Once, for the first route that answers with files.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use rustix::io::Errno;
 use rustls::ServerConfig;
 use socket2::SockRef;
 use tokio::io::{AsyncReadExt as _, Interest};
@@ -147,6 +148,10 @@ pub(crate) async fn accept(core: Rc<Core>, socket: CoreSocket, tls: Option<Arc<S
                 contain("greeting", || greet(&core, arrival((stream, peer))));
             }
             Err(error) if is_shortage(&error) => pause(&core, &error, &mut told).await,
+            Err(error) if listens_no_more(&error) => {
+                core.counts().listeners.sub(1);
+                return tracing::error!(port, %error, "somebody has shut a listening socket down");
+            }
             // It concerned one connection, which is gone.
             Err(_) => {}
         }
@@ -161,6 +166,11 @@ pub(crate) async fn accept(core: Rc<Core>, socket: CoreSocket, tls: Option<Arc<S
         }
     }
     core.counts().listeners.sub(1);
+}
+
+/// Whether nobody will ever be accepted on this socket again.
+fn listens_no_more(error: &io::Error) -> bool {
+    [Errno::INVAL, Errno::BADF, Errno::NOTSOCK].into_iter().any(|code| Errno::from_io_error(error) == Some(code))
 }
 
 /// Waits a little until there may be room again.

@@ -197,6 +197,7 @@ async fn prepare(
             return Err(refusal);
         }
     };
+    watched::end_without_cores(&edge, &front.stage("cores"));
     let (wishes, wished) = mpsc::channel(1);
     let elders = Elders::new(std::mem::take(&mut inheritance.elders), clock.clone());
     let (hearing, keeper) = (Drain::new(clock.clone()), inheritance.keeper.take());

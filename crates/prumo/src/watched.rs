@@ -9,6 +9,7 @@ use prumo_clock::Clock;
 use prumo_drain::Stage;
 use prumo_edge::{Edge, Scheme};
 
+use crate::cli::Exit;
 use crate::handover::inherit::Named;
 use crate::handover::{Name, notify};
 
@@ -97,6 +98,24 @@ pub(crate) fn watch(edge: &Edge, clock: &Clock, every: Duration, stage: &Stage) 
                 () = &mut stopped => return,
             }
         }
+    });
+}
+
+/// Ends this process when a core of the edge has failed: whoever starts it again is back with all cores and the same
+/// replicas, while one that limps on would leave a part of the connections to nobody.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "as after a crash, what was started is left for the next process to adopt"
+)]
+pub(crate) fn end_without_cores(edge: &Edge, stage: &Stage) {
+    let (edge, stopping) = (edge.clone(), stage.stopping());
+    stage.spawn("cores", async move {
+        tokio::select! {
+            () = edge.core_lost() => {}
+            () = stopping.wait() => return,
+        }
+        tracing::error!("a core of the edge has failed: prumo ends, and replicas go on until it is started again");
+        std::process::exit(i32::from(Exit::Failed as u8));
     });
 }
 

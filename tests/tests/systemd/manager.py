@@ -76,7 +76,16 @@ def stop(*_):
     os.kill(main, signal.SIGTERM)
 
 
+def shut_down(*_):
+    """What no service manager does: the sockets that are kept for clear text listen no more."""
+    for descriptor, name in store.values():
+        if name.startswith("prumo.http."):
+            with socket.socket(fileno=os.dup(descriptor)) as kept:
+                kept.shutdown(socket.SHUT_RDWR)
+
+
 signal.signal(signal.SIGTERM, stop)
+signal.signal(signal.SIGUSR1, shut_down)
 signal.signal(signal.SIGHUP, lambda *_: os.kill(main, signal.SIGHUP))
 main = start()
 while True:
