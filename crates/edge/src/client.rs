@@ -225,6 +225,9 @@ pub(crate) struct Pace {
     is_condemned: Cell<bool>,
     /// The request's body was not read to its end, and its connection carries no other.
     has_unread: Cell<bool>,
+    /// The client has ended its side and may still wait for its answer.
+    is_half_closed: Cell<bool>,
+    half_closed_timeout: Duration,
     again: Cell<Option<Again>>,
 }
 
@@ -244,6 +247,8 @@ impl Pace {
             ends: OnceCell::new(),
             is_condemned: Cell::new(false),
             has_unread: Cell::new(false),
+            is_half_closed: Cell::new(false),
+            half_closed_timeout: settings.half_closed_timeout,
             again: Cell::new(None),
         };
         // A new connection is not given the long patience of one that has already sent a request.
@@ -280,6 +285,9 @@ impl Pace {
             Phase::Upstream | Phase::Shared => {
                 self.has_unread.set(false);
                 self.deadline.disarm();
+                if self.is_half_closed.get() {
+                    self.deadline.arm(self.half_closed_timeout);
+                }
             }
         }
     }
@@ -287,7 +295,7 @@ impl Pace {
     /// The request is with the upstream, which has this long to begin its answer.
     pub(crate) fn await_answer(&self, timeout: Duration) {
         self.phase.set(Phase::Upstream);
-        self.deadline.arm(timeout);
+        self.deadline.arm(if self.is_half_closed.get() { timeout.min(self.half_closed_timeout) } else { timeout });
     }
 
     /// The client may still be sending a body that nobody reads.
@@ -299,13 +307,41 @@ impl Pace {
         self.has_unread.get()
     }
 
+    /// The client has ended its side while its answer is due: it may be waiting for it, or it may have gone, which looks
+    /// the same. False when it is not given the benefit of the doubt.
+    pub(crate) fn half_close(&self) -> bool {
+        if self.half_closed_timeout.is_zero() {
+            return false;
+        }
+        if !self.is_half_closed.replace(true) {
+            match self.phase() {
+                Phase::Upstream => self.deadline.arm(self.half_closed_timeout),
+                Phase::Download if self.may_be_idle.get() => self.deadline.arm(self.body_timeout),
+                _ => {}
+            }
+        }
+        true
+    }
+
+    /// The client has ended its side, and nothing more is to be read.
+    pub(crate) fn is_half_closed(&self) -> bool {
+        self.is_half_closed.get()
+    }
+
+    /// Whether the upstream has taken too long. Where it is only that nobody knows whether the client is still there, the
+    /// whole request is given up instead.
+    pub(crate) fn upstream_is_late(&self) -> bool {
+        self.is_expired() && !self.is_half_closed.get()
+    }
+
     /// An answer has begun. `idle` is how long the upstream may be silent when it has promised no length; who has promised
     /// one has more to say until it is reached, and only stands still.
     pub(crate) fn pass_on(&self, idle: Option<Duration>) {
         self.enter(Phase::Download);
         if let Some(idle) = idle {
             self.may_be_idle.set(true);
-            self.deadline.arm(idle);
+            // Nobody knows whether a client that has ended its side is there, until something is written to it.
+            self.deadline.arm(if self.is_half_closed.get() { idle.min(self.body_timeout) } else { idle });
         }
     }
 
@@ -349,7 +385,11 @@ impl Pace {
 
     /// Why an answer that took too long is cut.
     pub(crate) fn why_cut(&self) -> BodyCut {
-        if self.may_be_idle.get() && !self.is_condemned.get() { BodyCut::Idle } else { BodyCut::Stalled }
+        match (self.is_condemned.get(), self.may_be_idle.get()) {
+            (false, true) if self.is_half_closed.get() => BodyCut::Client,
+            (false, true) => BodyCut::Idle,
+            _ => BodyCut::Stalled,
+        }
     }
 }
 

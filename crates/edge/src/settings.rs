@@ -45,6 +45,8 @@ pub struct Settings {
     pub header_timeout: Duration,
     /// How long a keep-alive connection may wait for its next request.
     pub idle_timeout: Duration,
+    /// How long a client that has ended its side while its answer is due is taken to wait for it. Zero takes it to have gone.
+    pub half_closed_timeout: Duration,
     /// How long a body may make no progress, in either direction.
     pub body_timeout: Duration,
     /// Bytes a second that a client must send of a request body, on average over half a minute of waiting for it.
@@ -87,6 +89,7 @@ impl Settings {
             headers_max: 16 * 1024,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            half_closed_timeout: Duration::from_secs(10),
             body_timeout: Duration::from_secs(30),
             body_rate_min: 100,
             connections_max: 10_000,

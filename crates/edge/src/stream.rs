@@ -333,6 +333,8 @@ impl<S: AsyncRead + Unpin> Gated<'_, S> {
             });
             match ready!(read)?? {
                 Some(some) => passed = some,
+                // Told of it, hyper would give up the answer that is due. It is told afterwards.
+                None if gate.has_passed() && !client.hears_hyper() && client.pace.half_close() => return Poll::Pending,
                 None => break,
             }
         }
@@ -389,8 +391,9 @@ impl<S: AsyncWrite + AsFd + Unpin> hyper::rt::Write for Io<S> {
         let Some(client) = &this.client else { return flushed };
         // TLS may hold something that the socket does not take.
         client.is_blocked(&this.stream, flushed.is_pending());
-        if client.flushed() && this.gate.as_ref().is_some_and(Gate::is_full) {
-            // The next request may pass now.
+        let waits = client.pace.is_half_closed() || this.gate.as_ref().is_some_and(Gate::is_full);
+        if client.flushed() && waits {
+            // The next request may pass now, or the end.
             cx.waker().wake_by_ref();
         }
         flushed

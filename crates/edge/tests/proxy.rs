@@ -430,7 +430,7 @@ fn a_client_that_leaves_frees_the_upstream() {
 fn a_client_that_hangs_up_is_no_server_error() {
     let gate = Gate::closed();
     let app = App::behind(&gate, b"too late");
-    let site = Site::start();
+    let site = Site::start_with(|settings| settings.half_closed_timeout = Duration::ZERO, |_| {});
     site.serve(&[app.upstream("one")]);
     let mut wire = site.connect();
     wire.send(b"GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");

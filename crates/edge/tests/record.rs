@@ -454,7 +454,7 @@ fn in_flight_ends_at_zero() {
         reply_with(stream, b"done");
         true
     });
-    let site = Site::start();
+    let site = Site::start_with(|settings| settings.half_closed_timeout = Duration::ZERO, |_| {});
     site.serve(&[app.upstream("one")]);
     let mut wire = site.connect();
     wire.send(b"GET /slow HTTP/1.1\r\nHost: a.test\r\n\r\n");

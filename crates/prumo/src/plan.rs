@@ -217,6 +217,7 @@ fn edge_fields(edge: &Edge) -> Fields {
         ("headers_max", edge.headers_max.to_string()),
         ("header_timeout", show(edge.header_timeout)),
         ("idle_timeout", show(edge.idle_timeout)),
+        ("half_closed_timeout", show(edge.half_closed_timeout)),
         ("body_timeout", show(edge.body_timeout)),
         ("body_rate_min", edge.body_rate_min.to_string()),
         ("connections_max", edge.connections_max.to_string()),

@@ -73,6 +73,12 @@ table! {
         idle_timeout: Duration = "75s", from "1s" to "1d",
             because "What nginx does; a little longer than the 60s of common load balancers, so that they close first.",
             example "2m";
+        /// How long a client that has sent a whole request over HTTP/1 and ended its side (`nc -N`, some scripts) is taken to
+        /// wait for the beginning of its answer. One that has gone looks the same. "0s" takes all of them to
+        /// have gone.
+        half_closed_timeout: Duration = "10s", from "0s" to "1h",
+            because "Nearly all answers begin sooner, and an app that works for somebody who has left is freed soon enough.",
+            example "1m";
         /// How long a body may stand still, in either direction: a client that sends no more of it or takes no more of it, an
         /// app that sends no more of an answer whose length it has told.
         body_timeout: Duration = "30s", from "100ms" to "1d",

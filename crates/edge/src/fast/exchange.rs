@@ -103,13 +103,15 @@ impl Connection {
         Poll::Pending
     }
 
-    /// While the upstream works, the client has nothing to say but its next request, or that it has gone.
+    /// While the upstream works, the client has nothing to say but its next request, that it says no more, or that it has
+    /// gone.
     fn has_hung_up(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.taken < self.read.len() {
+        if self.taken < self.read.len() || self.client.pace.is_half_closed() {
             return false;
         }
         match self.poll_read_more(cx) {
-            Poll::Ready(Ok(0) | Err(_)) => true,
+            Poll::Ready(Ok(0)) => !self.client.pace.half_close(),
+            Poll::Ready(Err(_)) => true,
             Poll::Ready(Ok(_)) | Poll::Pending => false,
         }
     }
@@ -168,6 +170,7 @@ impl Exchange {
         let refusal = match pace.phase() {
             Phase::Upload if pace.deadline.is_for_body() => Refusal::SLOW_CLIENT,
             Phase::Download => return self.cut(pace.why_cut()),
+            _ if pace.is_half_closed() => return self.cut(BodyCut::Client),
             _ => Refusal::TIMEOUT,
         };
         if refusal == Refusal::TIMEOUT {

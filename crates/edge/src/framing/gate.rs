@@ -72,6 +72,11 @@ impl Gate {
         Ok(passed)
     }
 
+    /// All of a request has passed, and nothing of another.
+    pub(crate) fn has_passed(&self) -> bool {
+        matches!(self.state, State::Passed) && self.held.is_empty()
+    }
+
     /// A part of a head is here, and the rest is awaited.
     pub(crate) fn awaits_rest_of_head(&self) -> bool {
         matches!(self.state, State::Head(_)) && !self.held.is_empty()

@@ -234,7 +234,7 @@ impl Place {
         let mut answer = pin!(self.sender.try_send_request(request));
         let answered = std::future::poll_fn(move |cx| match Pin::new(&mut answer).poll(cx) {
             Poll::Ready(answered) => Poll::Ready(answered.map_err(failure)),
-            Poll::Pending if pace.is_expired() => Poll::Ready(Err(Failure::Expired)),
+            Poll::Pending if pace.upstream_is_late() => Poll::Ready(Err(Failure::Expired)),
             Poll::Pending => Poll::Pending,
         })
         .await;

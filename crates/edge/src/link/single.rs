@@ -74,7 +74,7 @@ impl Single {
             // The answer is handed over inside the call above, made by this task: it need wake nobody.
             match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(answered) => Poll::Ready(answered.map_err(failure)),
-                Poll::Pending if pace.is_expired() => Poll::Ready(Err(Failure::Expired)),
+                Poll::Pending if pace.upstream_is_late() => Poll::Ready(Err(Failure::Expired)),
                 Poll::Pending => Poll::Pending,
             }
         })

@@ -25,6 +25,7 @@ pub(crate) fn settings(config: &config::Config, base: &Path, state: &Path) -> Re
         headers_max: usize::try_from(front.headers_max.bytes()).unwrap_or(usize::MAX),
         header_timeout: front.header_timeout,
         idle_timeout: front.idle_timeout,
+        half_closed_timeout: front.half_closed_timeout,
         body_timeout: front.body_timeout,
         body_rate_min: front.body_rate_min.bytes(),
         connections_max: front.connections_max,
