@@ -26,7 +26,7 @@ use crate::linger::linger;
 use crate::respond::{Reason, Refusal};
 use crate::settings::Settings;
 use crate::stream::{ClientStream, Io};
-use crate::tunnel;
+use crate::tunnel::{self, Tunnel};
 
 /// The first bytes of HTTP/2 with prior knowledge.
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -68,7 +68,9 @@ pub(crate) async fn serve(core: Rc<Core>, client: Rc<Client>, mut stream: Client
     if is_h2 || !fast::may_serve(&core, &client) {
         return serve_any(core, client, stream, first, is_h2).await;
     }
-    if let Some((stream, read)) = fast::serve(&core, &client, stream, first).await {
+    // Boxed: who goes on elsewhere, such as a web socket that stays for hours, does not keep the room for a request.
+    let left = Box::pin(fast::serve(&core, &client, stream, first)).await;
+    if let Some((stream, read)) = left {
         serve_any(core, client, stream, read, false).await;
     }
 }
@@ -76,10 +78,29 @@ pub(crate) async fn serve(core: Rc<Core>, client: Rc<Client>, mut stream: Client
 /// The general path. Boxed, because its state is large and most connections have no use for it.
 async fn serve_any(core: Rc<Core>, client: Rc<Client>, stream: ClientStream, first: Bytes, is_h2: bool) {
     if is_h2 {
-        Box::pin(http2::serve(core, client, stream, first)).await;
-    } else {
-        let io = Io::client(stream, first, Rc::clone(&core), Rc::clone(&client));
-        Box::pin(serve_h1(core, client, io)).await;
+        return Box::pin(http2::serve(core, client, stream, first)).await;
+    }
+    let io = Io::client(stream, first, Rc::clone(&core), Rc::clone(&client));
+    // All that HTTP needed is gone before a tunnel begins, which may be idle for hours.
+    let left = Box::pin(serve_h1(&core, client, io)).await;
+    if let Some(left) = left {
+        Box::pin(left.serve(&core)).await;
+    }
+}
+
+/// What is left of a connection whose last answer was `101 Switching Protocols`.
+struct Left {
+    stream: ClientStream,
+    /// Read and not yet passed on.
+    read: Bytes,
+    tunnel: Tunnel,
+}
+
+impl Left {
+    async fn serve(self, core: &Rc<Core>) {
+        self.stream.keep_alive();
+        let _only = OnlyTunnels::begin(core);
+        tunnel::run(core, self.stream, self.read, self.tunnel).await;
     }
 }
 
@@ -118,9 +139,9 @@ pub(crate) async fn await_first<T>(core: &Core, client: &Client, work: impl Futu
     .await
 }
 
-async fn serve_h1(core: Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) {
+async fn serve_h1(core: &Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) -> Option<Left> {
     let service = {
-        let (core, client) = (Rc::clone(&core), Rc::clone(&client));
+        let (core, client) = (Rc::clone(core), Rc::clone(&client));
         service_fn(move |request| {
             let (core, client) = (Rc::clone(&core), Rc::clone(&client));
             let pace = Rc::clone(&client.pace);
@@ -158,28 +179,26 @@ async fn serve_h1(core: Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) {
     })
     .await;
     if let Some(Err(error)) = &ended {
-        note_error(&core, error);
+        note_error(core, error);
     }
     let was_in_head = ended.is_none() && client.pace.phase() == Phase::Head;
     let parts = connection.into_parts();
     let (mut stream, held) = parts.io.into_parts();
     let tunnel = client.tunnel.borrow_mut().take();
-    match tunnel {
-        Some(tunnel) => {
-            stream.keep_alive();
-            let _only = OnlyTunnels::begin(&core);
-            let read = if parts.read_buf.is_empty() { held } else { [parts.read_buf, held].concat().into() };
-            tunnel::run(&core, stream, read, tunnel).await;
-        }
-        None if was_in_head => refuse_slow_head(&core, &mut stream).await,
-        None => {
-            // For TLS this says goodbye; a peer that does not read it is not waited for.
-            let _ = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut stream).poll_shutdown(cx))).await;
-            if client.pace.has_unread() {
-                linger(&core, &client, &mut stream).await;
-            }
-        }
+    if let Some(tunnel) = tunnel {
+        let read = if parts.read_buf.is_empty() { held } else { [parts.read_buf, held].concat().into() };
+        return Some(Left { stream, read, tunnel });
     }
+    if was_in_head {
+        refuse_slow_head(core, &mut stream).await;
+        return None;
+    }
+    // For TLS this says goodbye; a peer that does not read it is not waited for.
+    let _ = std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut stream).poll_shutdown(cx))).await;
+    if client.pace.has_unread() {
+        linger(core, &client, &mut stream).await;
+    }
+    None
 }
 
 /// The body of an answer, which says when hyper has all of it.
