@@ -21,11 +21,12 @@ mod date;
 use date::Date;
 pub(crate) use date::MONTHS;
 
-/// Waking the writer costs more than writing: with this size it is woken for some 200 lines.
-const BATCH_BYTES: usize = 64 * 1024;
+/// Waking the writer costs about as much as a write, and the file system takes large writes for less: with this size it
+/// is woken for some 600 lines.
+const BATCH_BYTES: usize = 256 * 1024;
 
 /// Batches that may wait for the writer: 8 MiB at most, a second or so of a very busy edge.
-const BATCHES_MAX: usize = 128;
+const BATCHES_MAX: usize = 32;
 
 /// Small buffers kept by a core for requests in flight.
 const BUFFERS_MAX: usize = 256;

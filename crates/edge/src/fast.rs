@@ -44,7 +44,7 @@ use crate::core::Core;
 use crate::framing::chunks;
 use crate::linger::linger;
 use crate::settings::{Action, Balance, Forward, Route, TraceFrom, Tracing};
-use crate::stream::{ClientStream, Scratch};
+use crate::stream::ClientStream;
 
 pub(crate) use self::desk::Desk;
 pub(crate) use self::fuzz::{fuzz_chunks, fuzz_request};
@@ -86,7 +86,6 @@ pub(crate) async fn serve(
 }
 
 /// What a connection has to do next.
-#[expect(clippy::large_enum_variant, reason = "it lives for a moment; a box would cost every request an allocation")]
 enum Next {
     Ask(Ask),
     File(Box<FileAsk>),
@@ -163,7 +162,7 @@ impl Connection {
     /// Reads from the client once, behind what was read before.
     fn poll_read_more(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let Connection { core, stream, read, .. } = self;
-        core.scratch.poll_read(stream, cx, Scratch::BYTES, |_, bytes| {
+        stream.poll_take(cx, &core.scratch, |_, bytes| {
             if read.capacity() == 0 {
                 *read = core.desk.borrow_buffer();
             }

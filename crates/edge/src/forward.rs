@@ -46,7 +46,7 @@ pub(crate) async fn answer(
     request: Request<ClientBody>,
     handover: Option<Handover>,
 ) -> Response<Body> {
-    let mut record = Record::begin(&core);
+    let mut record = Record::begin(&core, core.clock.now());
     pace.enter(Phase::Upstream);
     let (mut parts, incoming) = request.into_parts();
     let id = forwarded::choose_request_id(&parts.headers, client.facts.trusted, || fresh_id(&core));

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::framing;
+
 /// Why a `Host` is no host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadHost;
@@ -11,14 +13,17 @@ pub(crate) struct BadHost;
 pub(crate) fn normalise(authority: &str) -> Result<Cow<'_, str>, BadHost> {
     let name = without_port(authority)?;
     let name = name.strip_suffix('.').unwrap_or(name);
-    let has_empty_label = name.split('.').any(str::is_empty);
-    if has_empty_label || name.len() > 255 || !name.bytes().all(is_host_byte) {
+    let (mut is_good, mut has_upper, mut before) = (name.len() <= 255, false, b'.');
+    for byte in name.bytes() {
+        // Between two dots would be a label without letters.
+        is_good &= HOST[usize::from(byte)] & ((byte != b'.') | (before != b'.'));
+        has_upper |= byte.is_ascii_uppercase();
+        before = byte;
+    }
+    if !is_good || before == b'.' {
         return Err(BadHost);
     }
-    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Ok(Cow::Owned(name.to_ascii_lowercase()));
-    }
-    Ok(Cow::Borrowed(name))
+    Ok(if has_upper { Cow::Owned(name.to_ascii_lowercase()) } else { Cow::Borrowed(name) })
 }
 
 fn without_port(authority: &str) -> Result<&str, BadHost> {
@@ -28,7 +33,7 @@ fn without_port(authority: &str) -> Result<&str, BadHost> {
         address[1..end].parse::<std::net::Ipv6Addr>().map_err(|_| BadHost)?;
         return check_port(port).map(|()| address);
     }
-    match authority.find(':') {
+    match authority.bytes().position(|byte| byte == b':') {
         None => Ok(authority),
         Some(colon) => {
             let (name, port) = authority.split_at(colon);
@@ -50,9 +55,7 @@ fn check_port(port: &str) -> Result<(), BadHost> {
 
 /// What may stand in a name or an address; `_` because real networks have it. Nothing that could end a quoted string,
 /// a header or a URL.
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'[' | b']' | b':')
-}
+const HOST: [bool; 256] = framing::letters_and(b"-._[]:");
 
 #[cfg(test)]
 mod tests;

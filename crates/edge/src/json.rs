@@ -3,7 +3,8 @@
 /// Appends `bytes` as the inside of a JSON string, at most `max` bytes of them. What is not UTF-8 is replaced.
 pub(crate) fn escape(out: &mut Vec<u8>, bytes: &[u8], max: usize) {
     let bytes = &bytes[..bytes.len().min(max)];
-    if bytes.iter().all(|&byte| is_plain(byte)) {
+    // Without an early end, so that it becomes a few wide compares: nearly always all are plain.
+    if bytes.iter().fold(true, |plain, &byte| plain & is_plain(byte)) {
         out.extend_from_slice(bytes);
         return;
     }
@@ -29,7 +30,7 @@ pub(crate) fn number(out: &mut Vec<u8>, mut number: u64) {
 }
 
 fn is_plain(byte: u8) -> bool {
-    (0x20..0x7f).contains(&byte) && byte != b'"' && byte != b'\\'
+    (0x20..0x7f).contains(&byte) & (byte != b'"') & (byte != b'\\')
 }
 
 fn escape_letter(out: &mut Vec<u8>, letter: char) {

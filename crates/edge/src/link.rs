@@ -25,7 +25,7 @@ use crate::core::Core;
 use crate::head;
 use crate::listen::is_shortage;
 use crate::settings::{Address, Upstream};
-use crate::stream::UpstreamStream;
+use crate::stream::{UnderTls, UpstreamStream};
 use shared::Place;
 use single::Single;
 
@@ -164,7 +164,8 @@ pub(crate) async fn connect(upstream: &Upstream) -> io::Result<UpstreamStream> {
             let stream = TcpStream::connect(address).await?;
             stream.set_nodelay(true)?;
             let Some(secure) = &upstream.secure else { return Ok(UpstreamStream::Tcp(stream)) };
-            let handshake = TlsConnector::from(Arc::clone(&secure.config)).connect(secure.name.clone(), stream);
+            let handshake =
+                TlsConnector::from(Arc::clone(&secure.config)).connect(secure.name.clone(), UnderTls(stream));
             Ok(UpstreamStream::Tls(Box::new(handshake.await?)))
         }
         Address::Unix(path) => Ok(UpstreamStream::Unix(connect_socket(path).await?)),

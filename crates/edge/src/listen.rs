@@ -30,7 +30,7 @@ use crate::core::{Core, OpenConnection};
 use crate::respond::{Reason, Refusal};
 use crate::serve;
 use crate::settings::Scheme;
-use crate::stream::ClientStream;
+use crate::stream::{ClientStream, UnderTls};
 use crate::tls;
 
 pub(crate) use bind::{CoreSocket, Listeners, open};
@@ -249,7 +249,7 @@ async fn welcome_tls(
         // Looked at, not taken: the handshake reads it again.
         serve::await_first(&core, &client, stream.peek(&mut [0])).await??;
         let secure = Arc::clone(&core.view.secure());
-        tls::shake_hands(stream, acceptor.config(), &secure.rules).await
+        tls::shake_hands(UnderTls(stream), acceptor.config(), &secure.rules).await
     };
     // Boxed, because the handshake's state is large and soon gone.
     let handshake = Box::pin(core.clock.timeout(core.settings().header_timeout, shake_hands)).await;

@@ -51,11 +51,11 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    pub(crate) fn begin(core: &Rc<Core>) -> Record {
+    pub(crate) fn begin(core: &Rc<Core>, now: Moment) -> Record {
         core.counts().unanswered.add(1);
         Record {
             core: Rc::clone(core),
-            started: core.clock.now(),
+            started: now,
             line: line::Request::default(),
             route: None,
             replica: None,

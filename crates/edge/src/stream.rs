@@ -1,5 +1,7 @@
 //! Sockets as hyper wants them: clear text or TLS on the client's side, TCP or Unix on the upstream's.
 
+mod under_tls;
+
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,7 +13,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use hyper::rt::ReadBufCursor;
 use socket2::{SockRef, TcpKeepalive};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncBufRead as _, AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::server::TlsStream;
 
@@ -20,18 +22,20 @@ use crate::core::Core;
 use crate::framing::Gate;
 use crate::respond::Refusal;
 
+pub(crate) use self::under_tls::UnderTls;
+
 /// A client's socket.
 pub(crate) enum ClientStream {
     Plain(TcpStream),
     Unix(UnixStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Tls(Box<TlsStream<UnderTls>>),
 }
 
 impl ClientStream {
     pub(crate) fn keep_alive(&self) {
         match self {
             ClientStream::Plain(stream) => keep_alive(stream),
-            ClientStream::Tls(stream) => keep_alive(stream.get_ref().0),
+            ClientStream::Tls(stream) => keep_alive(&stream.get_ref().0.0),
             // The kernel knows at once when a process on this machine has gone.
             ClientStream::Unix(_) => {}
         }
@@ -39,6 +43,32 @@ impl ClientStream {
 }
 
 impl ClientStream {
+    /// Reads once and lends what came to `take`: what TLS has decrypted from where it lies, a record at a time, everything
+    /// else from the core's scratch buffer. For heads; bodies are read in larger pieces. Nothing when the client has ended.
+    pub(crate) fn poll_take<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &Scratch,
+        take: impl FnOnce(&mut Context<'_>, &[u8]) -> T,
+    ) -> Poll<io::Result<T>> {
+        match self {
+            ClientStream::Plain(stream) => scratch.poll_read(stream, cx, Scratch::BYTES, take),
+            ClientStream::Unix(stream) => scratch.poll_read(stream, cx, Scratch::BYTES, take),
+            ClientStream::Tls(stream) => {
+                let (socket, session) = stream.get_ref();
+                if session.wants_read() {
+                    // It holds nothing. When the socket has nothing either, it costs less to learn it from the socket.
+                    ready!(socket.0.poll_read_ready(cx))?;
+                }
+                // A `poll_read` would try for more, and fail, after each request.
+                let bytes = ready!(Pin::new(&mut **stream).poll_fill_buf(cx))?;
+                let (length, taken) = (bytes.len(), take(cx, bytes));
+                Pin::new(&mut **stream).consume(length);
+                Poll::Ready(Ok(taken))
+            }
+        }
+    }
+
     /// Reads what comes, for nobody. Of TLS not even the encryption is looked at.
     pub(crate) fn poll_discard(&mut self, cx: &mut Context<'_>, scratch: &Scratch) -> Poll<io::Result<usize>> {
         let count = |_: &mut Context<'_>, bytes: &[u8]| bytes.len();
@@ -54,14 +84,14 @@ impl ClientStream {
 pub(crate) enum UpstreamStream {
     Tcp(TcpStream),
     Unix(UnixStream),
-    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+    Tls(Box<tokio_rustls::client::TlsStream<UnderTls>>),
 }
 
 impl UpstreamStream {
     pub(crate) fn keep_alive(&self) {
         match self {
             UpstreamStream::Tcp(stream) => keep_alive(stream),
-            UpstreamStream::Tls(stream) => keep_alive(stream.get_ref().0),
+            UpstreamStream::Tls(stream) => keep_alive(&stream.get_ref().0.0),
             UpstreamStream::Unix(_) => {}
         }
     }

@@ -23,14 +23,14 @@ use crate::upstream::{Outcome, Wish};
 
 /// A plain request that has a seat at an upstream.
 pub(super) struct Ask {
-    pub(super) exchange: Exchange,
+    /// Boxed, because it goes through many hands: moving it costs more than the allocation.
+    pub(super) exchange: Box<Exchange>,
     /// An idle connection to the upstream; without one it is still to be made.
     pub(super) link: Option<BareLink>,
     pub(super) expects: bool,
 }
 
 /// Where a plain request goes.
-#[expect(clippy::large_enum_variant, reason = "it lives for a moment; a box would cost every request an allocation")]
 pub(super) enum Seated {
     Upstream(Ask),
     /// Nothing is begun: with the route of files, and whether its answer may tell browsers to come over TLS only.
@@ -69,8 +69,7 @@ pub(super) fn seat(
     let now = core.clock.now();
     let seat = route.service.look_for_seat(&Wish::plain(&forward.balance), now, &[]).ok()?;
     core.view.count_turn(number);
-    let mut record = Record::begin(core);
-    let asked = record.started();
+    let mut record = Record::begin(core, now);
     let (id, trace) = (core.request_id(), core.fresh_trace());
     record.describe(&head_of(plain, version), client, &id, trace.as_ref());
     record.route(&route);
@@ -83,7 +82,7 @@ pub(super) fn seat(
     // Copied, so that the page keeps its size for answers, and the request the small buffer that it needs.
     let mut head = core.desk.borrow_buffer();
     head.extend_from_slice(page);
-    let exchange = Exchange::new(plain, Books { record, seat, route, id, asked, tls_only }, head);
+    let exchange = Box::new(Exchange::new(plain, Books { record, seat, route, id, asked: now, tls_only }, head));
     Some(Seated::Upstream(Ask { exchange, link, expects: plain.expects }))
 }
 

@@ -118,6 +118,7 @@ impl Connection {
 }
 
 impl Exchange {
+    #[inline]
     pub(super) fn new(plain: &Plain<'_>, books: Books, head: Vec<u8>) -> Exchange {
         let Books { record, seat, route, id, asked, tls_only } = books;
         Exchange {
@@ -193,7 +194,7 @@ impl Exchange {
     }
 
     /// Keeps the upstream's connection, if it may carry another request, and gives back the buffer of the head.
-    pub(super) fn conclude(self, link: BareLink) -> Vec<u8> {
+    pub(super) fn conclude(self: Box<Self>, link: BareLink) -> Vec<u8> {
         if self.down.may_keep_link() && self.up.has_ended() {
             self.upstream.keep_bare(link, self.answered);
         }

@@ -56,7 +56,7 @@ impl Connection {
         let method = Method::from_bytes(plain.method.as_bytes()).ok()?;
         let (mut parts, ()) = Request::builder().method(method).uri(plain.target).body(()).ok()?.into_parts();
         parts.headers = request::headers(&self.read[..plain.bytes])?;
-        let mut record = Record::begin(&self.core);
+        let mut record = Record::begin(&self.core, self.core.clock.now());
         let (id, trace) = (self.core.request_id(), self.core.fresh_trace());
         record.describe(&head_of(plain, Version::HTTP_11), &self.client, &id, trace.as_ref());
         record.route(&route);

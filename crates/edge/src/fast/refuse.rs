@@ -13,7 +13,7 @@ use crate::respond::{self, Asker, Reason, Refusal};
 
 impl Connection {
     /// Says why, and whether the connection goes on.
-    pub(super) async fn refuse(&mut self, refusal: Refusal, mut exchange: Exchange) -> After {
+    pub(super) async fn refuse(&mut self, refusal: Refusal, mut exchange: Box<Exchange>) -> After {
         exchange.record.refuse(refusal.status, refusal.reason);
         let is_last =
             !exchange.up.has_ended() || refusal.closes() || exchange.is_last || self.core.stopping.is_stopping();

@@ -38,6 +38,8 @@ pub(crate) struct Plain<'a> {
     pub(crate) bytes: usize,
     pub(crate) method: &'a str,
     pub(crate) target: &'a str,
+    /// How much of the target is its path, before the query.
+    path_bytes: usize,
     /// As the client wrote it.
     pub(crate) host: &'a str,
     pub(crate) agent: &'a [u8],
@@ -52,17 +54,21 @@ pub(crate) struct Plain<'a> {
 impl Plain<'_> {
     /// The target without its query.
     pub(crate) fn path(&self) -> &str {
-        self.target.split_once('?').map_or(self.target, |(path, _)| path)
+        &self.target[..self.path_bytes]
     }
 
     pub(crate) fn query(&self) -> Option<&str> {
-        self.target.split_once('?').map(|(_, query)| query)
+        self.target.get(self.path_bytes + 1..)
     }
 
     /// May be asked twice without harm.
     pub(crate) fn is_repeatable(&self) -> bool {
         matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE") && self.body == Framing::None
     }
+}
+
+fn path_bytes(target: &str) -> usize {
+    target.bytes().position(|byte| byte == b'?').unwrap_or(target.len())
 }
 
 /// Reads a head, and writes its request line and the headers that are passed on to `out`. What was written counts for
@@ -106,6 +112,7 @@ fn read_parsed<'a>(
         bytes: length,
         method,
         target,
+        path_bytes: path_bytes(target),
         host: seen.host?,
         agent: seen.agent.unwrap_or_default(),
         referer: seen.referer.unwrap_or_default(),
@@ -153,7 +160,8 @@ pub(crate) fn read_parts<'a>(parts: &'a Parts, has_ended: bool, out: &mut Vec<u8
         (true, Some(_)) | (false, Some(0)) => return None,
     };
     let (agent, referer) = (seen.agent.unwrap_or_default(), seen.referer.unwrap_or_default());
-    Some(Plain { bytes: 0, method, target, host, agent, referer, body, is_last: false, expects: false })
+    let path_bytes = path_bytes(target);
+    Some(Plain { bytes: 0, method, target, path_bytes, host, agent, referer, body, is_last: false, expects: false })
 }
 
 fn write_cookie(out: &mut Vec<u8>, headers: &HeaderMap) {

@@ -78,7 +78,7 @@ fn begin(core: &Rc<Core>, client: &Client, parts: &Parts, recv: &RecvStream) -> 
 struct Crossing<'a> {
     core: &'a Rc<Core>,
     pace: &'a Rc<Pace>,
-    exchange: Exchange,
+    exchange: Box<Exchange>,
     recv: RecvStream,
     respond: SendResponse<Bytes>,
     /// Once the answer's head is sent.
@@ -161,7 +161,7 @@ impl Crossing<'_> {
 async fn refuse(
     core: &Core,
     respond: SendResponse<Bytes>,
-    mut exchange: Exchange,
+    mut exchange: Box<Exchange>,
     refusal: Refusal,
     headers: &HeaderMap,
 ) {
