@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use prumo_tests::crowd::pace::Pace;
+use prumo_tests::crowd::pace::{Pace, Paced};
 use prumo_tests::crowd::{idle, sink, talk};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::task::LocalSet;
@@ -42,7 +42,11 @@ fn main() -> ExitCode {
         ["pace", to, path, rate, seconds] => {
             let lasts = Duration::from_secs_f64(number(seconds));
             let pace = Pace { to: address(to), path: path.to_owned(), rate: number(rate), lasts };
-            pace.run().map(|spread| println!("{}", spread.to_json())).map_err(|error| error.to_string())
+            let say = |paced: Paced| {
+                let (answers, late) = (paced.answers.to_json(), paced.late.to_json());
+                println!("{}", serde_json::json!({ "answers": answers, "late": late }));
+            };
+            pace.run().map(say).map_err(|error| error.to_string())
         }
         ["sink", port] => sink::serve(number(port) as u16).map_err(|error| error.to_string()),
         _ => Err(USAGE.to_owned()),

@@ -36,19 +36,28 @@ pub struct Pace {
     pub lasts: Duration,
 }
 
+/// How a run went.
+#[derive(Clone, Debug, Default)]
+pub struct Paced {
+    /// From when each request was due to its answer.
+    pub answers: Spread,
+    /// How late each request left: what of an answer's time is this program's, or that of its core.
+    pub late: Spread,
+}
+
 impl Pace {
     /// Asks, and says how long the answers took.
     ///
     /// # Errors
     /// When any connection fails, any answer is not a 200, or one does not come.
-    pub fn run(&self) -> io::Result<Spread> {
+    pub fn run(&self) -> io::Result<Paced> {
         assert!(self.to.ip().is_loopback(), "load goes to loopback addresses only, and {} is not one", self.to);
         // The kernel may wake a sleeper 50 microseconds late unless it is told otherwise.
         rustix::thread::set_current_timer_slack(NonZeroU64::new(1))?;
         let request = format!("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", self.path);
         let mut lines = (0..CONNECTIONS).map(|_| Line::open(self.to)).collect::<io::Result<Vec<_>>>()?;
         let mut free: Vec<usize> = (0..lines.len()).collect();
-        let (mut waiting, mut spread, mut chance) = (VecDeque::new(), Spread::default(), Chance(0x5eed));
+        let (mut waiting, mut paced, mut chance) = (VecDeque::new(), Paced::default(), Chance(0x5eed));
         let began = Instant::now();
         let (counts_from, end) = (began + WARM_UP, began + WARM_UP + self.lasts);
         let mut next = began;
@@ -59,12 +68,15 @@ impl Pace {
                 next += chance.interval(self.rate);
             }
             while let (Some(due), Some(line)) = (waiting.front().copied(), free.last().copied()) {
+                if due >= counts_from {
+                    paced.late.add(due.elapsed());
+                }
                 lines[line].ask(&request, due)?;
                 waiting.pop_front();
                 free.pop();
             }
             if next >= end && waiting.is_empty() && free.len() == lines.len() {
-                return Ok(spread);
+                return Ok(paced);
             }
             if now > end + ANSWER_WITHIN {
                 return Err(io::Error::other("an answer did not come"));
@@ -73,7 +85,7 @@ impl Pace {
             for line in wait(&lines, until)? {
                 if let Some(due) = lines[line].hear()? {
                     if due >= counts_from {
-                        spread.add(due.elapsed());
+                        paced.answers.add(due.elapsed());
                     }
                     free.push(line);
                 }

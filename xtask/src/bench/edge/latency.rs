@@ -2,10 +2,15 @@
 //!
 //! Requests come at an exact rate and at random moments, whether or not the ones before were answered, and count from
 //! the moment they were due. What the upstream takes without a proxy is measured in the same round and subtracted.
+//!
+//! Who asks shares its core with the upstream. It goes first there, where the system allows it: otherwise each waits for
+//! the other for whole slices of the scheduler, and p99 would tell of them and not of the proxy. How late requests left
+//! is printed with each round.
 
 use super::figure::{CADDY, Figure, Goal, Measured};
 use super::{Options, Stand, crowd};
 use crate::bench::peer::OTHER_CORE;
+use crate::bench::report::median;
 use crate::bench::wrk;
 use crate::failure::Failure;
 
@@ -23,16 +28,22 @@ pub(super) fn measure(stand: &Stand, options: Options) -> Result<Vec<Figure>, Fa
     let others = stand.peers.iter().zip(&half_loads).filter(|(peer, _)| peer.kind != CADDY);
     let rate = others.map(|(_, rate)| *rate).fold(f64::INFINITY, f64::min).floor();
     let mut added: Vec<[Vec<f64>; 2]> = stand.peers.iter().map(|_| Default::default()).collect();
+    let mut without: [Vec<f64>; 2] = Default::default();
     for round in 1..=options.rounds {
         for ((peer, own), added) in stand.peers.iter().zip(&half_loads).zip(&mut added) {
             let rate = rate.min(own.floor());
-            let direct = percentiles(stand.upstream, rate, seconds)?;
-            let through = percentiles(peer.http, rate, seconds)?;
-            let [p50, p99] = [through[0] - direct[0], through[1] - direct[1]];
+            let direct = Percentiles::of(stand.upstream, rate, seconds)?;
+            let through = Percentiles::of(peer.http, rate, seconds)?;
+            let [p50, p99] = [through.p50 - direct.p50, through.p99 - direct.p99];
             println!(
-                "latency, round {round}: {} adds {p50:.0} µs to p50 and {p99:.0} µs to p99 at {rate} requests/s",
-                peer.name
+                "latency, round {round}: {} adds {p50:.0} µs to p50 and {p99:.0} µs to p99 at {rate} requests/s \
+                 (without it {:.0} and {:.0}; one request in a hundred left {:.0} µs late, without it {:.0})",
+                peer.name, direct.p50, direct.p99, through.late_p99, direct.late_p99
             );
+            if peer.kind != CADDY {
+                without[0].push(direct.p50);
+                without[1].push(direct.p99);
+            }
             added[0].push(p50);
             added[1].push(p99);
         }
@@ -42,15 +53,27 @@ pub(super) fn measure(stand: &Stand, options: Options) -> Result<Vec<Figure>, Fa
     let figures = goals.into_iter().enumerate().map(|(index, (name, goal))| {
         let measured = stand.peers.iter().zip(&added);
         let measured = measured.map(|(peer, added)| Measured { proxy: peer.kind, values: added[index].clone() });
-        let about = format!("Added latency at half load ({rate} requests/s), {name}");
+        let direct = median(&without[index]);
+        let about = format!("Added latency at half load ({rate} requests/s), {name}; without a proxy {direct:.0}");
         Figure { about, unit: "µs", measured: measured.collect(), goal }
     });
     Ok(figures.collect())
 }
 
-/// p50 and p99 in microseconds.
-fn percentiles(port: u16, rate: f64, seconds: u32) -> Result<[f64; 2], Failure> {
-    let address = format!("127.0.0.1:{port}");
-    let spread = crowd::ask(&["pace", &address, "/", &rate.to_string(), &seconds.to_string()])?;
-    Ok([crowd::number(&spread["p50_us"])?, crowd::number(&spread["p99_us"])?])
+/// In microseconds.
+struct Percentiles {
+    p50: f64,
+    p99: f64,
+    /// How late requests left.
+    late_p99: f64,
+}
+
+impl Percentiles {
+    fn of(port: u16, rate: f64, seconds: u32) -> Result<Percentiles, Failure> {
+        let address = format!("127.0.0.1:{port}");
+        let account = crowd::ask_on_time(&["pace", &address, "/", &rate.to_string(), &seconds.to_string()])?;
+        let micros = |what: &str, share: &str| crowd::number(&account[what][share]);
+        let (p50, p99) = (micros("answers", "p50_us")?, micros("answers", "p99_us")?);
+        Ok(Percentiles { p50, p99, late_p99: micros("late", "p99_us")? })
+    }
 }
