@@ -12,7 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::mistake::{DRAFTS_MAX, Draft};
 use crate::nearest::nearest;
-use crate::settings::{ROOT, Root, Setting, TableDefinition};
+use crate::settings::{Certificate, ROOT, Root, ServiceTable, Setting, TableDefinition};
 use crate::typed::{Node, Typed};
 
 mod balance;
@@ -22,6 +22,7 @@ pub(crate) mod conditions;
 mod environment;
 mod files;
 mod headers;
+mod loops;
 mod names;
 mod numbers;
 mod other_words;
@@ -54,7 +55,11 @@ pub(crate) use texts::{Addresses, Body, FileMode, FilePath, Text};
 pub(crate) use words::Words;
 
 /// Reads the tree and its parts, and gives either all values or all mistakes.
-pub(crate) fn read(text: &str, typed: Typed<'_>, env: &dyn Fn(&str) -> Option<String>) -> Result<Root, Vec<Draft>> {
+pub(crate) fn read(
+    text: &str,
+    typed: Typed<'_>,
+    env: &dyn Fn(&str) -> Option<String>,
+) -> Result<Root, (Vec<Draft>, Good)> {
     // A file that is not TOML is a part of what was meant: what seems to be missing may stand in the broken lines.
     let scope = if typed.drafts.is_empty() { Scope::Whole } else { Scope::Part };
     let mut drafts = Vec::new();
@@ -66,12 +71,13 @@ pub(crate) fn read(text: &str, typed: Typed<'_>, env: &dyn Fn(&str) -> Option<St
     let mut reader = Reader::new(text, env, scope);
     let root = reader.read_root(typed.tree);
     drafts.append(&mut reader.drafts);
+    let good = reader.good;
     drop_echoes(text, &typed.drafts, &mut drafts);
     drafts.extend(typed.drafts);
     match root {
         Some(root) if drafts.is_empty() => Ok(root),
-        _ if drafts.is_empty() => Err(vec![unexplained()]),
-        _ => Err(drafts),
+        _ if drafts.is_empty() => Err((vec![unexplained()], good)),
+        _ => Err((drafts, good)),
     }
 }
 
@@ -196,6 +202,13 @@ pub(crate) enum Scope {
     Part,
 }
 
+/// Tables in which nothing is wrong, in a file in which something is: what they name can be looked at all the same.
+#[derive(Default)]
+pub(crate) struct Good {
+    pub(crate) services: Vec<(String, ServiceTable)>,
+    pub(crate) certificates: Vec<Certificate>,
+}
+
 /// Goes through the tree and collects mistakes.
 pub(crate) struct Reader<'t> {
     text: &'t str,
@@ -209,6 +222,9 @@ pub(crate) struct Reader<'t> {
     seen: HashMap<(&'static str, String), usize>,
     /// The routes that were read so far.
     places: reachable::Places,
+    /// Where redirects lead.
+    ways: loops::Ways,
+    good: Good,
     drafts: Vec<Draft>,
 }
 
@@ -222,6 +238,8 @@ impl<'t> Reader<'t> {
             path: Vec::new(),
             seen: HashMap::new(),
             places: reachable::Places::default(),
+            ways: loops::Ways::default(),
+            good: Good::default(),
             drafts: Vec::new(),
         }
     }
@@ -231,8 +249,15 @@ impl<'t> Reader<'t> {
         if let Some(DeValue::Table(services)) = tree.get("service").map(|node| node.get_ref()) {
             self.services = services.keys().map(|name| name.get_ref().to_string()).collect();
         }
+        self.ways.note_edge(&tree);
+        let routes = tree.get("route").and_then(|node| node.get_ref().as_array()).map_or(0, |routes| routes.len());
         let node = Node::new(0..0, DeValue::Table(tree));
-        Root::read(&Entry { setting: &ROOT, node: &node }, self)
+        let root = Root::read(&Entry { setting: &ROOT, node: &node }, self);
+        if self.is_whole() {
+            loops::check_rest(routes, self);
+        }
+        // What was found last may be a mistake.
+        root.filter(|_| self.drafts.is_empty())
     }
 
     /// Whether rules between settings apply: they make no sense for a part of a file.

@@ -58,7 +58,7 @@ pub fn read(
     let checked = checked::read(text, typed, env);
     match checked {
         Ok(root) => Ok(Config::resolve(root)),
-        Err(drafts) => Err(Mistakes::from_drafts(file_name, text, drafts)),
+        Err((drafts, good)) => Err(Mistakes::from_drafts(file_name, text, drafts).beside(good)),
     }
 }
 

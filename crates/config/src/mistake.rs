@@ -5,6 +5,10 @@ use std::ops::Range;
 
 use serde::Serialize;
 
+use crate::checked::Good;
+use crate::resolved::Service;
+use crate::settings::Certificate;
+
 mod excerpt;
 
 pub use excerpt::Excerpt;
@@ -30,12 +34,16 @@ pub struct Mistake {
 }
 
 /// All mistakes in the file, in the order of their places. There is at least one.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Mistakes {
     file: String,
     mistakes: Vec<Mistake>,
     /// How many more there are than are kept.
     more: usize,
+    #[serde(skip)]
+    services: Vec<Service>,
+    #[serde(skip)]
+    certificates: Vec<Certificate>,
 }
 
 impl Mistakes {
@@ -55,7 +63,23 @@ impl Mistakes {
         drafts.dedup();
         let more = drafts.len().saturating_sub(SHOWN_MAX);
         let mistakes = drafts.into_iter().take(SHOWN_MAX).map(|draft| draft.locate(text)).collect();
-        Mistakes { file: file.to_owned(), mistakes, more }
+        Mistakes { file: file.to_owned(), mistakes, more, services: Vec::new(), certificates: Vec::new() }
+    }
+
+    /// With the tables in which nothing is wrong.
+    pub(crate) fn beside(self, good: Good) -> Mistakes {
+        let (services, certificates) = (Service::resolve_all(good.services), good.certificates);
+        Mistakes { services, certificates, ..self }
+    }
+
+    /// The services that prumo would run and in whose tables nothing is wrong.
+    pub fn services(&self) -> &[Service] {
+        &self.services
+    }
+
+    /// The certificates in whose tables nothing is wrong.
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.certificates
     }
 }
 

@@ -558,6 +558,12 @@ impl Outside {
 }
 
 impl Service {
+    /// Those of these that are not outside.
+    pub(crate) fn resolve_all(tables: Vec<(String, ServiceTable)>) -> Vec<Service> {
+        let inside = tables.into_iter().filter(|(_, table)| table.at.is_none());
+        inside.map(|(name, table)| Service::resolve(name, table)).collect()
+    }
+
     fn resolve(name: String, table: ServiceTable) -> Service {
         let health = table.health.unwrap_or_else(HealthTable::unstated);
         Service {

@@ -153,6 +153,7 @@ macro_rules! table {
             ) -> Option<$name> {
                 let section = reader.section::<Self>(&$name::DEFINITION, entry)?;
                 $crate::checked::rules::one_of(&section, reader);
+                $crate::checked::rules::as_typed(&section, reader);
                 // All settings are read before any is given up, so that all mistakes are found at once.
                 $(let $key = reader.setting::<kind!($type $(as $kind)?)>(&section, stringify!($key));)+
                 let table = $name { $($key: $key?),+ };

@@ -22,6 +22,11 @@ impl Secrets {
         Secrets { folder: state.join("secrets") }
     }
 
+    /// Whether there is a place for secrets here at all.
+    pub(crate) fn are_here(&self) -> bool {
+        self.folder.is_dir()
+    }
+
     /// The names, sorted.
     pub(crate) fn names(&self) -> Result<Vec<String>, Refusal> {
         let entries = match std::fs::read_dir(&self.folder) {

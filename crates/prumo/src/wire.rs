@@ -49,7 +49,12 @@ pub(crate) fn tables() -> [&'static Table; 2] {
 
 /// The services of the file become what run keeps running.
 pub(crate) fn services_for_run(config: &Config, base: &Path) -> Vec<ServiceSpec> {
-    config.services.values().map(|service| services::service(service, base)).collect()
+    config.services.values().map(|service| service_for_run(service, base)).collect()
+}
+
+/// One of them.
+pub(crate) fn service_for_run(service: &prumo_config::Service, base: &Path) -> ServiceSpec {
+    services::service(service, base)
 }
 
 /// What run needs from the others.

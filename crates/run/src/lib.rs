@@ -33,6 +33,7 @@ pub mod driver;
 
 mod journal;
 
+mod absent;
 mod adopt;
 mod owner;
 
@@ -41,6 +42,7 @@ mod metrics;
 mod run;
 mod status;
 
+pub use crate::absent::absent;
 pub use crate::awaited::{Awaited, Scaled};
 pub use crate::desired::{
     Check, Health, Listen, Protocol, Rate, Restart, Secret, SecretSource, ServiceSpec, Stop, StopSignal, Value,

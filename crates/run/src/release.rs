@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::desired::{Listen, ServiceSpec};
+use crate::desired::{Check, Listen, ServiceSpec};
 use crate::driver::environment::Environment;
 use crate::driver::process::user_of;
 use crate::driver::user::{self, User};
@@ -202,7 +202,13 @@ pub(crate) fn preflight(
         }
         let (environment, _) = environment(&spec, wiring)?;
         let program = spec.run.first().ok_or("`run` is empty: there is nothing to start")?;
-        environment.find_program(program, &spec.folder)?;
+        let asked = match &spec.health.check {
+            Check::Command(argv) => argv.first(),
+            _ => None,
+        };
+        for program in std::iter::once(program).chain(asked) {
+            environment.find_program(program, &spec.folder)?;
+        }
         Ok(environment)
     };
     match check() {
@@ -250,7 +256,7 @@ fn check_disk(state: &Path, least_percent: f64) -> Result<(), String> {
     Ok(())
 }
 
-fn check_folder(folder: &Path) -> Result<(), String> {
+pub(crate) fn check_folder(folder: &Path) -> Result<(), String> {
     match folder.metadata() {
         Ok(metadata) if metadata.is_dir() => Ok(()),
         Ok(_) => Err(format!("{} is not a folder", folder.display())),

@@ -1,6 +1,8 @@
 //! Whether the places in the templates of a route are filled by it, and whether a redirect leads where the file says
 //! and nowhere else.
 
+use toml::de::DeValue;
+
 use super::{Reader, Section};
 use crate::nearest::nearest;
 use crate::resolved::PathMatch;
@@ -18,12 +20,6 @@ pub(super) fn check(route: &RouteTable, section: &Section<'_>, reader: &mut Read
             reader.report(section.place(key), message, "leave it out: no service is asked");
         }
     }
-    if let Some(mirror) = &route.mirror
-        && route.to.iter().flatten().any(|target| target.service == mirror.to)
-    {
-        let message = format!("`mirror` copies requests to `{}`, which already answers them", mirror.to);
-        reader.report(section.place("mirror"), message, "a shadow is another service: `[service.next]`, say");
-    }
     if let Some(template) = &route.rewrite {
         check_rewrite(template, route, section, reader);
     }
@@ -37,6 +33,21 @@ pub(super) fn check(route: &RouteTable, section: &Section<'_>, reader: &mut Read
     if route.strip && route.rewrite.is_some() {
         let message = "`strip` and `rewrite` both say what becomes of the path";
         reader.report(section.place("strip"), message, "`rewrite = \"/new$rest\"` does both");
+    }
+}
+
+/// A shadow is somebody else than the service that answers.
+pub(super) fn check_mirror(section: &Section<'_>, reader: &mut Reader<'_>) {
+    let Some(mirror) = section.table.get("mirror").and_then(|node| node.get_ref().get("to")?.get_ref().as_str()) else {
+        return;
+    };
+    let answers = section.table.get("to").is_some_and(|to| match to.get_ref() {
+        DeValue::Table(shares) => shares.keys().any(|name| name.get_ref() == mirror),
+        to => to.as_str() == Some(mirror),
+    });
+    if answers {
+        let message = format!("`mirror` copies requests to `{mirror}`, which already answers them");
+        reader.report(section.place("mirror"), message, "a shadow is another service: `[service.next]`, say");
     }
 }
 

@@ -6,13 +6,22 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::{Reader, Section, reachable, rewrites};
+use super::{Reader, Section, loops, reachable, rewrites};
 use crate::resolved::{Listen, Port};
 use crate::settings::{
     Answer, Certificate, ClientCertificate, Edge, HealthTable, RedirectTable, Restart, Root, RouteTable, ServiceTable,
     Setting, Socket, Traffic,
 };
 use crate::value::{Cidr, duration};
+
+/// Rules about what was typed, which no other mistake in the same table can hide.
+pub(crate) fn as_typed(section: &Section<'_>, reader: &mut Reader<'_>) {
+    match section.definition.name {
+        "edge" => ports_differ(section, reader),
+        "route" => rewrites::check_mirror(section, reader),
+        _ => {}
+    }
+}
 
 /// Exactly one of the keys that a table chooses between. One that cannot be read was meant all the same.
 pub(crate) fn one_of(section: &Section<'_>, reader: &mut Reader<'_>) {
@@ -101,6 +110,10 @@ pub(crate) fn service(service: &ServiceTable, section: &Section<'_>, reader: &mu
         runs_elsewhere(section, reader);
         return;
     }
+    if reader.is_whole() {
+        let name = reader.path.last().cloned().unwrap_or_default();
+        reader.good.services.push((name, service.clone()));
+    }
     let asks_network = service.health.as_ref().is_some_and(|health| {
         health.path.is_some() || health.grpc.is_some() || health.web_socket.is_some() || health.tcp
     });
@@ -168,15 +181,27 @@ fn uses(word: &str, variable: &str) -> bool {
     })
 }
 
-/// Two listeners cannot share a port.
+/// A bounded list of addresses.
 pub(crate) fn edge(edge: &Edge, section: &Section<'_>, reader: &mut Reader<'_>) {
     addresses([("allow", &edge.allow), ("deny", &edge.deny)], section, reader);
-    if let (Port::Number(http), Port::Number(https)) = (edge.http, edge.https)
+}
+
+fn ports_differ(section: &Section<'_>, reader: &mut Reader<'_>) {
+    let port = |key| section.table.get(key).and_then(|node| port_as_typed(node.get_ref()));
+    if let (Some(http), Some(https)) = (port("http"), port("https"))
         && http == https
         && http != 0
     {
         let message = format!("`http` and `https` both have port {http}");
         reader.report(section.place("https"), message, "give each its own port, or turn one \"off\"");
+    }
+}
+
+/// The number of a port, where one is written.
+pub(super) fn port_as_typed(value: &DeValue<'_>) -> Option<u16> {
+    match value {
+        DeValue::Integer(number) if number.radix() == 10 => number.as_str().replace('_', "").parse().ok(),
+        _ => None,
     }
 }
 
@@ -204,6 +229,7 @@ fn addresses(lists: [(&str, &Vec<Cidr>); 2], section: &Section<'_>, reader: &mut
 pub(crate) fn route(route: &RouteTable, section: &Section<'_>, reader: &mut Reader<'_>) {
     reachable::check(route, section, reader);
     rewrites::check(route, section, reader);
+    loops::check(route, section, reader);
     addresses([("allow", &route.allow), ("deny", &route.deny)], section, reader);
     let Some(name) = &route.name else {
         return;
@@ -227,6 +253,9 @@ pub(crate) fn answer(answer: &Answer, section: &Section<'_>, reader: &mut Reader
 
 /// The same certificate twice is a slip of copying.
 pub(crate) fn certificate(certificate: &Certificate, section: &Section<'_>, reader: &mut Reader<'_>) {
+    if reader.is_whole() {
+        reader.good.certificates.push(certificate.clone());
+    }
     let place = section.place("cert");
     if let Some(line) = reader.seen_before("certificate", &certificate.cert.to_string_lossy(), &place) {
         let message = format!("there is already this certificate, on line {line}");

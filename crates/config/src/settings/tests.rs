@@ -44,7 +44,7 @@ fn check(table: &TableDefinition, setting: &Setting, value: &str) {
         "route.headers" => format!("{service}[[route]]\nto = \"api\"\n[route.headers]\n{line}"),
         "route.when" | "route.retry" => format!("{service}[[route]]\nto = \"api\"\n{}\n{line}", table.header),
         "route.redirect" if setting.key == "to" => format!("{service}[[route]]\n{}\n{line}", table.header),
-        "route.redirect" => format!("{service}[[route]]\n{}\nto = \"/\"\n{line}", table.header),
+        "route.redirect" => format!("{service}[[route]]\n{}\nto = \"https://a.test\"\n{line}", table.header),
         "route.answer" => format!("{service}[[route]]\n{}\n{line}", table.header),
         "certificate" if setting.key == "cert" => format!("{service}[[certificate]]\nkey = \"k\"\n{line}"),
         "certificate" => format!("{service}[[certificate]]\ncert = \"c\"\n{line}"),

@@ -104,6 +104,10 @@ pub(crate) enum Command {
     #[command(after_help = "Example:\n  prumo demo")]
     Demo(Demo),
     /// Say whether the file is good, with every mistake and its place
+    ///
+    /// Mistakes in the file, and in certificate files that are here, are exit code 3. What the file names and this machine
+    /// does not have, such as a program, a folder, a user or a secret, is a warning with exit code 0: the file may be for
+    /// another machine. A deploy there looks again, and starts nothing while something is missing.
     #[command(after_help = "Example:\n  prumo check --file staging.toml")]
     Check,
     /// Show what a deploy of the file would change on the running site

@@ -1,6 +1,7 @@
 //! Commands about the file itself: check, explain, plan.
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use prumo_api::ask::PlanReport;
 use prumo_api::{Refusal, RefusalKind};
@@ -12,33 +13,48 @@ use super::args::Common;
 use super::print::Colour;
 use super::{Console, Exit, Outcome, Printer};
 use crate::file::{ReadError, TheFile};
-use crate::{remarks, site, wire};
+use crate::secrets::Secrets;
+use crate::{remarks, site, state, wire};
 
-/// `prumo check`
+/// `prumo check`: mistakes of the file are exit code 3; what this machine does not have is only said, because the file may
+/// be for another one.
 pub(crate) fn check(common: &Common, printer: Printer) -> Outcome {
     let file = TheFile::new(&common.file, common.env.as_deref());
+    let (base, secrets) = (file.folder(), Secrets::new(&state::locate(common.state.as_deref(), &common.file)));
     let config = match file.read() {
         Ok(read) => read.config,
-        Err(ReadError::Mistakes(mistakes)) if printer.is_json() => {
-            printer.document(&json!({ "good": false, "mistakes": mistakes }));
-            return Ok(Exit::BadFile);
+        Err(ReadError::Mistakes(mistakes)) => {
+            let mut warnings = remarks::about_services(mistakes.services(), base, &secrets);
+            warnings.extend(remarks::about_certificate_files(mistakes.certificates(), [], base));
+            printer.document(&json!({ "good": false, "mistakes": mistakes, "warnings": warnings }));
+            return Ok(say_bad(printer, &ReadError::Mistakes(mistakes).into_refusal(), &warnings));
         }
         Err(error) => return Err(error.into_refusal()),
     };
-    let certificates = examine(&config, file.folder());
+    let mut warnings = remarks::about(&config, base);
+    warnings.extend(remarks::about_services(config.services.values(), base, &secrets));
+    warnings.extend(remarks::about_certificate_files(&config.certificates, &config.client_certificates, base));
+    warnings.extend(remarks::about_the_edge(&config, base));
+    let certificates = examine(&config, base);
+    warnings.extend(certificates.remarks.iter().cloned());
     if !certificates.faults.is_empty() {
-        printer.document(&json!({ "good": false, "certificates": certificates.faults }));
-        return if printer.is_json() { Ok(Exit::BadFile) } else { Err(certificates.refusal(&file.shown())) };
+        printer.document(&json!({ "good": false, "certificates": certificates.faults, "warnings": warnings }));
+        return Ok(say_bad(printer, &certificates.refusal(&file.shown()), &warnings));
     }
     let (services, routes) = (config.services.len(), config.routes.len());
-    let mut remarks = remarks::about(&config, file.folder());
-    remarks.extend(certificates.remarks);
-    printer.document(&json!({ "good": true, "services": services, "routes": routes, "warnings": remarks }));
+    printer.document(&json!({ "good": true, "services": services, "routes": routes, "warnings": warnings }));
     printer.line(format!("{} is good: {}, {}", file.shown(), count(services, "service"), count(routes, "route")));
-    for remark in &remarks {
-        printer.warn(remark);
-    }
+    warnings.iter().for_each(|warning| printer.warn(warning));
     Ok(Exit::Done)
+}
+
+/// The mistakes, then what else is worth a word. In JSON both have been said.
+fn say_bad(printer: Printer, refusal: &Refusal, warnings: &[String]) -> Exit {
+    if !printer.is_json() {
+        printer.refusal(refusal);
+        warnings.iter().for_each(|warning| printer.warn(warning));
+    }
+    Exit::BadFile
 }
 
 /// What the certificate files say that the site's file names.
@@ -67,11 +83,15 @@ impl Examined {
     }
 }
 
-/// Looks at every certificate file: that it is there, can be read, matches its key and is valid now.
+/// Looks at every certificate file that can be read: that it matches its key and is valid now.
 fn examine(config: &Config, base: &Path) -> Examined {
     let now = Clock::system().wall();
     let mut examined = Examined::default();
+    let is_here = |file: &PathBuf| File::open(file).is_ok();
     for files in wire::certificates_for_the_edge(config, base) {
+        if !is_here(&files.certificate) || !is_here(&files.key) {
+            continue;
+        }
         match prumo_edge::examine(&files) {
             Err(error) => examined.note(&error),
             Ok(state) => {
@@ -83,7 +103,9 @@ fn examine(config: &Config, base: &Path) -> Examined {
         }
     }
     for rule in wire::client_certificates_for_the_edge(config, base) {
-        if let Err(error) = prumo_edge::examine_client_certificates(&rule) {
+        if rule.authorities.iter().chain(&rule.revoked).all(is_here)
+            && let Err(error) = prumo_edge::examine_client_certificates(&rule)
+        {
             examined.note(&error);
         }
     }

@@ -22,6 +22,11 @@ impl fmt::Debug for Environment {
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 impl Environment {
+    /// The base alone, for a look at what is there.
+    pub(crate) fn base() -> Environment {
+        Environment { variables: base("/") }
+    }
+
     /// The base and the service's own variables, with every secret fetched. Nothing else of prumo's own environment
     /// is passed on: it may hold secrets of other services.
     pub(crate) fn resolve(
