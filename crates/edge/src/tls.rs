@@ -184,7 +184,7 @@ impl Tls {
         }
         let mut fresh_rules = Vec::new();
         for asked in asked.iter().filter(|asked| !self.asked.iter().any(|rule| rule.settings() == *asked)) {
-            fresh_rules.push(KeptRule::open(asked, &self.certificates)?);
+            fresh_rules.push(KeptRule::open(asked, &self.certificates, &self.store)?);
         }
         let all = self.kept.iter().chain(&fresh).filter(|kept| files.contains(&kept.files));
         let hosts = uncovered(hosts, &Names::new(all.map(|kept| &kept.pair), None));
@@ -195,7 +195,7 @@ impl Tls {
         }
         self.kept.append(&mut fresh);
         self.kept.retain(|kept| files.contains(&kept.files));
-        self.store.retain(files);
+        self.store.retain(files, asked);
         self.kept.sort_by_key(|kept| files.iter().position(|files| &kept.files == files));
         self.asked.append(&mut fresh_rules);
         self.asked.retain(|rule| asked.contains(rule.settings()));
@@ -230,7 +230,7 @@ impl Tls {
             }
         }
         for rule in &mut self.asked {
-            changed |= rule.look(&self.certificates);
+            changed |= rule.look(&self.certificates, &self.store);
         }
         if now.since(self.local.tried) >= self.local.renewal {
             match Local::make(&self.authority, self.local.hosts.clone(), &self.clock) {
@@ -256,6 +256,11 @@ impl Tls {
     /// What requests are judged by.
     pub(crate) fn hosts(&self) -> (Arc<Names>, Arc<Rules>) {
         (Arc::clone(&self.names), Arc::clone(&self.rules))
+    }
+
+    /// Hosts whose clients are asked for certificates, each with what keeps its files from being used as they are now.
+    pub(crate) fn asking(&self) -> Vec<(Option<String>, Option<String>)> {
+        self.asked.iter().map(|rule| (rule.settings().host.clone(), rule.trouble.clone())).collect()
     }
 
     pub(crate) fn states(&self) -> Vec<CertificateState> {

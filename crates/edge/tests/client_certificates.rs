@@ -10,12 +10,15 @@
 mod authority;
 mod site;
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use authority::{Authority, Signed, ask, shake_hands};
-use prumo_edge::{ClientCertificates, Port, RedirectHttps, ShowCertificate};
+use prumo_clock::Clock;
+use prumo_drain::Drain;
+use prumo_edge::{ClientCertificates, Edge, EdgeError, Port, RedirectHttps, Settings, ShowCertificate};
 use rustls::ClientConfig;
 use site::{App, Site, any_route};
 
@@ -218,6 +221,74 @@ fn rules_need_tls_and_authorities() {
     let missing = [rule("admin.test", folder.path().join("missing.pem"), ShowCertificate::Required)];
     let error = guarded.site.edge.reload(&[], &missing, vec![any_route()]).unwrap_err();
     assert!(error.to_string().contains("missing.pem"), "{error}");
+}
+
+/// Goal: a start that finds the files of a rule broken asks by the last good ones, revoked certificates included, says so,
+/// and takes the files as soon as they are good; what never served, or is named no more, is not kept.
+#[test]
+fn the_last_good_authorities_outlive_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let [world, staff, others] = ["world", "staff", "others"].map(Authority::new);
+    let files = world.sign(&["admin.test"]).write(folder.path(), "site");
+    let authority = staff.write(folder.path(), "staff.pem");
+    let list = folder.path().join("revoked.pem");
+    let (alice, bob) = (person(&staff, "alice"), person(&staff, "bob"));
+    staff.write_revoked(&list, &[&alice]);
+    let asks = ClientCertificates {
+        revoked: vec![list.clone()],
+        ..rule("admin.test", authority.clone(), ShowCertificate::Required)
+    };
+    let certs = folder.path().join("certs");
+    let start = |rules: &[ClientCertificates]| {
+        let mut settings = Settings::new(certs.clone());
+        settings.addresses = vec![IpAddr::from([127, 0, 0, 1])];
+        (settings.http, settings.https, settings.cores) = (Port::Off, Port::Number(0), Some(1));
+        settings.certificates = vec![files.clone()];
+        settings.client_certificates = rules.to_vec();
+        let drain = Drain::new(Clock::system());
+        let edge = Edge::start(settings, Clock::system(), &drain.stage("edge"))?;
+        edge.routes(Vec::new())?;
+        Ok::<_, EdgeError>((edge, drain))
+    };
+    let stop = |drain: &Drain| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        assert!(runtime.block_on(drain.stop(Duration::from_secs(60))).is_clean());
+    };
+    let is_in = |edge: &Edge, who: &Signed| {
+        let client = Arc::new(world.client(Some(who)));
+        let Ok(mut wire) = shake_hands(edge.addresses().https[0], &client, "admin.test") else { return false };
+        // Nothing is routed: it was let in when that is said.
+        ask(&mut wire, "admin.test", "").is_ok_and(|answer| answer.contains("404"))
+    };
+    let (edge, drain) = start(std::slice::from_ref(&asks)).unwrap();
+    assert!(is_in(&edge, &bob) && !is_in(&edge, &alice), "alice is revoked");
+    assert_eq!(edge.client_certificate_states(), [(Some("admin.test".to_owned()), None)]);
+    stop(&drain);
+
+    std::fs::write(&list, "rubbish").unwrap();
+    std::fs::remove_file(&authority).unwrap();
+    let (edge, drain) = start(std::slice::from_ref(&asks)).unwrap();
+    assert!(is_in(&edge, &bob) && !is_in(&edge, &alice), "as before");
+    let trouble = edge.client_certificate_states()[0].1.clone().unwrap();
+    assert!(trouble.contains("staff.pem"), "{trouble}");
+    others.write(folder.path(), "staff.pem");
+    others.write_revoked(&list, &[]);
+    let carol = person(&others, "carol");
+    site::eventually("the new files count", || is_in(&edge, &carol));
+    assert!(!is_in(&edge, &bob));
+    assert_eq!(edge.client_certificate_states()[0].1, None);
+    stop(&drain);
+
+    // What was taken while it ran is what is kept.
+    std::fs::remove_file(&list).unwrap();
+    let (edge, drain) = start(std::slice::from_ref(&asks)).unwrap();
+    assert!(is_in(&edge, &carol) && !is_in(&edge, &bob));
+    stop(&drain);
+
+    // A start that does not name them forgets them.
+    let (_, drain) = start(&[]).unwrap();
+    stop(&drain);
+    assert!(matches!(start(&[asks]), Err(EdgeError::Certificate { file, .. }) if file == list));
 }
 
 /// Goal: who is on an authority's list of revoked certificates is refused, within seconds after the list has changed and

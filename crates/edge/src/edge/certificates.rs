@@ -48,6 +48,12 @@ impl Edge {
         self.tls().map(|tls| tls.states()).unwrap_or_default()
     }
 
+    /// Hosts whose clients are asked for certificates (none for any host), each with the reason why its files are not used
+    /// as they are now, so that the last good ones serve.
+    pub fn client_certificate_states(&self) -> Vec<(Option<String>, Option<String>)> {
+        self.tls().map(|tls| tls.asking()).unwrap_or_default()
+    }
+
     /// Takes renewed certificate files and keeps the local certificate young, on a thread that mostly sleeps: reading
     /// and making certificates is work no core should do.
     pub(super) fn keep_certificates(&self, clock: Clock, stage: &Stage) -> Result<(), EdgeError> {

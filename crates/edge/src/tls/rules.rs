@@ -17,6 +17,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::names::Certificates;
 use super::pair::{self, Mark};
+use super::store::Store;
 use super::{provider, x509};
 use crate::error::EdgeError;
 use crate::respond::Refusal;
@@ -35,8 +36,13 @@ pub(crate) struct Rule {
 }
 
 impl Rule {
-    fn open(settings: &ClientCertificates, certificates: &Arc<Certificates>) -> Result<Rule, EdgeError> {
-        let verifier = verifier(settings)?;
+    /// The rule that these settings name, with the files of those.
+    fn open(
+        settings: &ClientCertificates,
+        files: &ClientCertificates,
+        certificates: &Arc<Certificates>,
+    ) -> Result<Rule, EdgeError> {
+        let verifier = verifier(files)?;
         // Without tickets: each connection shows its certificate, so that an authority that is taken away counts at once.
         let config = super::server_config(Arc::clone(certificates), verifier)
             .map_err(|error| EdgeError::System { doing: "preparing TLS", source: std::io::Error::other(error) })?;
@@ -51,13 +57,33 @@ impl Rule {
 /// A rule in use, with an eye on its files: the last good ones are kept, whatever happens to them.
 pub(crate) struct KeptRule {
     pub(crate) rule: Arc<Rule>,
+    /// Why the files as they are now do not serve.
+    pub(crate) trouble: Option<String>,
     seen: Vec<Mark>,
 }
 
 impl KeptRule {
-    pub(crate) fn open(settings: &ClientCertificates, certificates: &Arc<Certificates>) -> Result<KeptRule, EdgeError> {
+    /// What the files hold, or what they held when they could last serve.
+    pub(crate) fn open(
+        settings: &ClientCertificates,
+        certificates: &Arc<Certificates>,
+        store: &Store,
+    ) -> Result<KeptRule, EdgeError> {
+        // Looked at before they are read: what changes in between is seen the next time.
         let seen = pair::marks_of(files_of(settings));
-        Ok(KeptRule { rule: Arc::new(Rule::open(settings, certificates)?), seen })
+        let (rule, trouble) = match Rule::open(settings, settings, certificates) {
+            Ok(rule) => {
+                store.keep_rule(settings);
+                (rule, None)
+            }
+            Err(error) => {
+                let Some(kept) = store.find_rule(settings) else { return Err(error) };
+                let host = host_of(settings);
+                tracing::error!(host, why = %error, "authorities of client certificates cannot serve: the last good ones do");
+                (Rule::open(settings, &kept, certificates)?, Some(error.to_string()))
+            }
+        };
+        Ok(KeptRule { rule: Arc::new(rule), trouble, seen })
     }
 
     pub(crate) fn settings(&self) -> &ClientCertificates {
@@ -65,28 +91,34 @@ impl KeptRule {
     }
 
     /// Takes what is in the files now if they have changed and it can serve. True when it was taken.
-    pub(crate) fn look(&mut self, certificates: &Arc<Certificates>) -> bool {
+    pub(crate) fn look(&mut self, certificates: &Arc<Certificates>, store: &Store) -> bool {
         let marks = pair::marks_of(files_of(self.settings()));
         if marks == self.seen {
             return false;
         }
         self.seen = marks;
-        let host = self.settings().host.clone().unwrap_or_else(|| "any host".to_owned());
-        match Rule::open(self.settings(), certificates) {
+        let host = host_of(self.settings()).to_owned();
+        match Rule::open(self.settings(), self.settings(), certificates) {
             Ok(rule) => {
-                self.rule = Arc::new(rule);
+                (self.rule, self.trouble) = (Arc::new(rule), None);
+                store.keep_rule(self.settings());
                 tracing::info!(host, "authorities of client certificates, or what they have revoked, replaced");
                 true
             }
             Err(error) => {
                 tracing::warn!(host, %error, "authorities of client certificates changed and cannot serve: the last good ones do");
+                self.trouble = Some(error.to_string());
                 false
             }
         }
     }
 }
 
-fn files_of(settings: &ClientCertificates) -> impl Iterator<Item = &PathBuf> {
+fn host_of(settings: &ClientCertificates) -> &str {
+    settings.host.as_deref().unwrap_or("any host")
+}
+
+pub(super) fn files_of(settings: &ClientCertificates) -> impl Iterator<Item = &PathBuf> {
     settings.authorities.iter().chain(&settings.revoked)
 }
 

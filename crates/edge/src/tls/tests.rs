@@ -17,7 +17,8 @@ pub(crate) fn no_certificate(host: &str) -> Arc<Rules> {
         revoked: Vec::new(),
         show: crate::settings::ShowCertificate::Required,
     };
-    Arc::new(Rules::new(&[KeptRule::open(&settings, &Arc::default()).unwrap()]))
+    let store = Store::at(folder.path().join("kept"));
+    Arc::new(Rules::new(&[KeptRule::open(&settings, &Arc::default(), &store).unwrap()]))
 }
 
 /// Goal: the local authority certifies what files do not cover.

@@ -32,7 +32,21 @@ impl Site {
     /// What a person should do about certificates.
     pub(super) fn certificate_notes(&self) -> Vec<String> {
         let trouble = |one: CertificateStatus| one.trouble.map(|why| format!("certificate {}: {why}", one.file));
-        self.certificates().into_iter().filter_map(trouble).collect()
+        let files = self.certificates().into_iter().filter_map(trouble);
+        let asking = self
+            .asking()
+            .into_iter()
+            .filter_map(|(host, why)| Some(format!("client certificates of {host}: {}", why?)));
+        files.chain(asking).collect()
+    }
+
+    /// Who is asked for certificates, and what is wrong with the files for that.
+    fn asking(&self) -> Vec<(String, Option<String>)> {
+        let named = |(host, why): (Option<String>, Option<String>)| {
+            let why = why.map(|why| format!("the last good authorities serve, because their files changed: {why}"));
+            (host.unwrap_or_else(|| "any host".to_owned()), why)
+        };
+        self.parts.edge.client_certificate_states().into_iter().map(named).collect()
     }
 
     /// One check for each. None is worse than degraded: other hosts are served all the same.
@@ -45,7 +59,13 @@ impl Site {
             };
             self.check(&format!("certificate/{}", self.shown(&state)), word, asked, message)
         };
-        self.parts.edge.certificate_states().into_iter().map(check).collect()
+        let files = self.parts.edge.certificate_states().into_iter().map(check);
+        let asking = self.asking().into_iter().map(|(host, why)| {
+            let word = if why.is_some() { HealthWord::Degraded } else { HealthWord::Healthy };
+            let message = why.unwrap_or_else(|| "its clients are asked".to_owned());
+            self.check(&format!("client_certificate/{host}"), word, asked, message)
+        });
+        files.chain(asking).collect()
     }
 
     /// Whether the edge could take the certificates that this configuration adds, asked before anything is done for it.

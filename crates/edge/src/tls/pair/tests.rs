@@ -130,7 +130,7 @@ fn a_start_finds_the_last_good_pair() {
     assert_eq!((kept.trouble.as_ref(), kept.pair.expires > ten_days), (None, true));
     let other = CertificateFiles { certificate: files.key.clone(), key: files.key.clone() };
     assert!(Kept::open(&other, &store, now()).is_err(), "one that never served");
-    store.retain(std::slice::from_ref(&other));
+    store.retain(std::slice::from_ref(&other), &[]);
     folder.put("", "");
     assert!(Kept::open(files, &store, now()).is_err(), "one that was forgotten");
 }

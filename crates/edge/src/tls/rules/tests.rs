@@ -5,7 +5,11 @@ use crate::authority::{Authority, CERTIFICATE_FILE};
 
 struct Made {
     rules: Vec<KeptRule>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
+}
+
+fn store(folder: &tempfile::TempDir) -> Store {
+    Store::at(folder.path().join("kept"))
 }
 
 fn make(hosts: &[(Option<&str>, ShowCertificate)]) -> Made {
@@ -19,9 +23,10 @@ fn make(hosts: &[(Option<&str>, ShowCertificate)]) -> Made {
             revoked: Vec::new(),
             show,
         };
-        KeptRule::open(&settings, &Arc::default()).unwrap()
+        KeptRule::open(&settings, &Arc::default(), &store(&folder)).unwrap()
     };
-    Made { rules: hosts.iter().map(open).collect(), _folder: folder }
+    let rules = hosts.iter().map(open).collect();
+    Made { rules, folder }
 }
 
 use ShowCertificate::{Optional, Required};
@@ -84,14 +89,14 @@ fn a_replaced_authority_counts_at_once() {
     let before = Introduction { rule: Some(Arc::clone(&made.rules[0].rule)), shown: None };
     assert_eq!(Rules::new(&made.rules).admit("a.test", Some(&before)), Ok(None));
     let file = made.rules[0].settings().authorities[0].clone();
-    let certificates = Arc::default();
-    assert!(!made.rules[0].look(&certificates));
+    let (certificates, store) = (Arc::default(), store(&made.folder));
+    assert!(!made.rules[0].look(&certificates, &store));
     let good = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, "rubbish").unwrap();
-    assert!(!made.rules[0].look(&certificates));
+    assert!(!made.rules[0].look(&certificates, &store));
     assert_eq!(Rules::new(&made.rules).admit("a.test", Some(&before)), Ok(None));
     std::fs::write(&file, good).unwrap();
-    assert!(made.rules[0].look(&certificates));
+    assert!(made.rules[0].look(&certificates, &store));
     assert_eq!(Rules::new(&made.rules).admit("a.test", Some(&before)), Err(Refusal::MISDIRECTED));
 }
 
