@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use prumo_tests::process::{cpu_time, descriptors, eventually, limit_descriptors};
-use prumo_tests::site::Site;
+use prumo_tests::site::{Site, checked_often, file};
 
 /// Descriptors that are left when the rush begins: some connections get in, and most do not.
 const LEFT: u64 = 32;
@@ -56,7 +56,9 @@ fn descriptors_run_out() {
 /// Goal: a replica that prumo has no descriptor to check is not taken for a bad one.
 #[test]
 fn unchecked_replicas_serve_on() {
-    let site = Site::serving("[ZOO] well", "");
+    let mut site = Site::new(&checked_often(&file("[ZOO] well", 3, "")));
+    site.up();
+    site.await_healthy("web");
     limit_descriptors(site.pid(), 3);
     let unchecked = || site.log().matches("replica cannot be checked for now").count() == 3;
     assert!(eventually(Duration::from_secs(60), unchecked), "{}", site.story());

@@ -157,3 +157,6 @@ impl std::error::Error for EdgeError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

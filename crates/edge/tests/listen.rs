@@ -206,6 +206,32 @@ fn a_crowd_from_one_address() {
     eventually("the place is free again", || open("203.0.113.7").1 == 200);
 }
 
+/// Goal: what the system refuses at the start is told with its name: an address that is not this machine's, and a socket
+/// and a log whose folders are not there.
+#[test]
+fn what_is_refused_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |set: &dyn Fn(&mut Settings), said: &str, hint: &str| {
+        let drain = Drain::new(Clock::system());
+        let mut settings = Settings::new(folder.path().join("certs"));
+        settings.addresses = vec![IpAddr::from([127, 0, 0, 1])];
+        (settings.http, settings.https, settings.cores) = (Port::Number(0), Port::Off, Some(1));
+        set(&mut settings);
+        let error = Edge::start(settings, Clock::system(), &drain.stage("edge")).err().expect("it is refused");
+        assert!(error.to_string().contains(said), "{error}");
+        assert!(error.hint().contains(hint), "{error}: {}", error.hint());
+    };
+    let missing = folder.path().join("missing");
+    // An address for documentation, which no machine has.
+    check(&|settings| settings.addresses = vec![IpAddr::from([192, 0, 2, 1])], "192.0.2.1", "has that address");
+    let socket = UnixSocket { path: missing.join("edge.sock"), mode: 0o600, owner: None, group: None };
+    check(&|settings| settings.socket = Some(socket.clone()), "edge.sock", "folder exists");
+    let path = missing.join("access.log");
+    let (format, sample) = (prumo_edge::LineFormat::Json, prumo_edge::Share::ALL);
+    let log = prumo_edge::AccessLog { path, keep_bytes: 1 << 20, format, sample };
+    check(&|settings| settings.access_log = Some(log.clone()), "access.log", "folder exists");
+}
+
 /// Goal: a second edge takes over the listening sockets of the first; a connection that waits in their queues while the
 /// first one goes is answered by the second.
 #[test]

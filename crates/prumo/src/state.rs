@@ -314,6 +314,21 @@ mod tests {
         assert_eq!(std::fs::read_dir(temporary.path()).unwrap().count(), 1, "nothing is put there");
     }
 
+    /// Goal: a file where the folder should be is told, with what to do, and is left as it is.
+    #[test]
+    fn a_file_is_no_folder() {
+        let temporary = tempfile::tempdir().unwrap();
+        let file = temporary.path().join("state");
+        std::fs::write(&file, "mine").unwrap();
+        for folder in [file.clone(), file.join("below")] {
+            let refusal = State::hold(&folder).map(|_| ()).unwrap_err();
+            assert_eq!(refusal.kind, RefusalKind::Failed);
+            assert!(refusal.message.contains(&file.display().to_string()), "{}", refusal.message);
+            assert!(refusal.hint.iter().any(|hint| hint.contains("there is a file where")), "{:?}", refusal.hint);
+        }
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "mine");
+    }
+
     /// Goal: a mark of a prumo that runs is replaced without a moment in which there is none, and none is left at the end.
     #[test]
     fn the_mark_is_replaced() {

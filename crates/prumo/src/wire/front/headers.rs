@@ -39,3 +39,6 @@ fn said(headers: &config::EdgeHeaders, hsts: config::Hsts) -> edge::Headers {
         remove: headers.remove.clone(),
     }
 }
+
+#[cfg(test)]
+mod tests;
