@@ -41,7 +41,8 @@ pub struct Pace {
 pub struct Paced {
     /// From when each request was due to its answer.
     pub answers: Spread,
-    /// How late each request left: what of an answer's time is this program's, or that of its core.
+    /// How late it was seen that each request was due: what of an answer's time is this program's, or that of its core. A
+    /// request that then waits for a free connection waits for whom it asks.
     pub late: Spread,
 }
 
@@ -65,12 +66,12 @@ impl Pace {
             let now = Instant::now();
             while next <= now && next < end {
                 waiting.push_back(next);
+                if next >= counts_from {
+                    paced.late.add(now - next);
+                }
                 next += chance.interval(self.rate);
             }
             while let (Some(due), Some(line)) = (waiting.front().copied(), free.last().copied()) {
-                if due >= counts_from {
-                    paced.late.add(due.elapsed());
-                }
                 lines[line].ask(&request, due)?;
                 waiting.pop_front();
                 free.pop();

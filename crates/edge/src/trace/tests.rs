@@ -115,3 +115,17 @@ fn passes_states_that_can_be_read() {
     check(&["a=1,"; 33], false);
     check(&[&format!("a={}", "x".repeat(250)), &format!("b={}", "x".repeat(250)), "c=0123456789"], false);
 }
+
+/// Goal: the last digits of a number are written, as many as there is room for.
+#[test]
+fn digits_are_written() {
+    let check = |number: u64, expected: &str| {
+        let mut digits = vec![0; expected.len()];
+        write_hex(&mut digits, number);
+        assert_eq!(String::from_utf8(digits).unwrap(), expected);
+    };
+    check(0x0123_4567_89ab_cdef, "0123456789abcdef");
+    check(u64::MAX, "ffffffffffffffff");
+    check(1, "0000000000000001");
+    check(0xff01, "01");
+}

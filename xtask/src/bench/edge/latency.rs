@@ -4,8 +4,8 @@
 //! the moment they were due. What the upstream takes without a proxy is measured in the same round and subtracted.
 //!
 //! Who asks shares its core with the upstream. It goes first there, where the system allows it: otherwise each waits for
-//! the other for whole slices of the scheduler, and p99 would tell of them and not of the proxy. How late requests left
-//! is printed with each round.
+//! the other for whole slices of the scheduler, and p99 would tell of them and not of the proxy. How late it saw
+//! that requests were due is printed with each round.
 
 use super::figure::{CADDY, Figure, Goal, Measured};
 use super::{Options, Stand, crowd};
@@ -37,7 +37,7 @@ pub(super) fn measure(stand: &Stand, options: Options) -> Result<Vec<Figure>, Fa
             let [p50, p99] = [through.p50 - direct.p50, through.p99 - direct.p99];
             println!(
                 "latency, round {round}: {} adds {p50:.0} µs to p50 and {p99:.0} µs to p99 at {rate} requests/s \
-                 (without it {:.0} and {:.0}; one request in a hundred left {:.0} µs late, without it {:.0})",
+                 (without it {:.0} and {:.0}; one in a hundred was seen {:.0} µs late, without it {:.0})",
                 peer.name, direct.p50, direct.p99, through.late_p99, direct.late_p99
             );
             if peer.kind != CADDY {
@@ -64,7 +64,7 @@ pub(super) fn measure(stand: &Stand, options: Options) -> Result<Vec<Figure>, Fa
 struct Percentiles {
     p50: f64,
     p99: f64,
-    /// How late requests left.
+    /// How late it was seen that requests were due.
     late_p99: f64,
 }
 
