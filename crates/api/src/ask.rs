@@ -151,6 +151,9 @@ impl std::fmt::Debug for Hidden {
 pub struct SiteStatus {
     /// The name of the site.
     pub site: String,
+    /// The file that it runs, an absolute path.
+    #[serde(default)]
+    pub file: PathBuf,
     /// The overlay that was chosen when prumo started, if one was.
     pub overlay: Option<String>,
     /// The version of prumo.

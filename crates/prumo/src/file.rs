@@ -45,6 +45,11 @@ impl TheFile {
         self.typed.display().to_string()
     }
 
+    /// The path itself.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The overlay that is laid over the file.
     pub(crate) fn overlay(&self) -> Option<&str> {
         self.overlay.as_deref()

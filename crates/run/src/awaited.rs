@@ -89,10 +89,7 @@ fn scaled(status: &ServiceStatus, stopped: Stopped, replicas: u32) -> Scaled {
     if is_alone && status.healthy == replicas {
         return Scaled::Reached;
     }
-    let reason = |replica: &ReplicaStatus| {
-        let why = replica.last_check.as_ref().or(replica.last_exit.as_ref())?;
-        Some(format!("{}: {why}", replica.replica))
-    };
+    let reason = |replica: &ReplicaStatus| Some(format!("{}: {}", replica.replica, trouble(replica)?));
     Scaled::NotYet {
         healthy: status.healthy.min(replicas),
         why: status.replicas.iter().find_map(reason).into_iter().collect(),
@@ -123,7 +120,7 @@ fn in_words(
     if let [first, ..] = starting.as_slice() {
         let since = status.deploy.as_ref().map_or(first.since_ms, |deploy| deploy.since_ms);
         let took = took(since, now_ms, bounds(first.release).start_within);
-        let why = starting.iter().find_map(|replica| replica.last_check.clone().or_else(|| replica.last_exit.clone()));
+        let why = starting.iter().find_map(|replica| trouble(replica));
         let why = why.map(|why| format!(" ({why})")).unwrap_or_default();
         return Some(format!("waiting for {} to become healthy{why}, {took}", named(&starting)));
     }
@@ -140,6 +137,12 @@ fn in_words(
     let first = stopping.first()?;
     let took = took(first.since_ms, now_ms, bounds(first.release).stop);
     Some(format!("waiting for {} to stop, {took}", named(&stopping)))
+}
+
+/// Why a replica is not healthy. One that has ended says more by that than what its check found at its empty port.
+fn trouble(replica: &ReplicaStatus) -> Option<String> {
+    let (check, exit) = (replica.last_check.clone(), replica.last_exit.clone());
+    if replica.restarts > 0 || replica.pid.is_none() { exit.or(check) } else { check.or(exit) }
 }
 
 fn named(replicas: &[&ReplicaStatus]) -> String {

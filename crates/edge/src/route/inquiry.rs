@@ -64,6 +64,9 @@ pub fn inquire(
 ) -> Result<Findings, NoFindings> {
     let method =
         Method::from_bytes(method.as_bytes()).map_err(|_| NoFindings::Malformed(format!("`{method}` is no method")))?;
+    if url.starts_with('/') {
+        return Err(NoFindings::Malformed(format!("`{url}` names no host")));
+    }
     let whole = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
     let uri: Uri = whole.parse().map_err(|error| NoFindings::Malformed(format!("`{url}` is no address: {error}")))?;
     let headers = read_headers(headers).map_err(NoFindings::Malformed)?;

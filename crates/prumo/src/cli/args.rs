@@ -33,6 +33,9 @@ pub(crate) struct Common {
     /// The one file [env: PRUMO_FILE]
     #[arg(long, global = true, value_name = "FILE", default_value = "prumo.toml")]
     pub file: PathBuf,
+    /// Whether somebody named the file.
+    #[arg(skip)]
+    pub file_is_named: bool,
     /// The state folder [default: .prumo beside the file, or /var/lib/prumo for root where that exists] [env: PRUMO_STATE]
     #[arg(long, global = true, value_name = "DIR")]
     pub state: Option<PathBuf>,
@@ -183,7 +186,7 @@ pub(crate) enum Command {
         /// The service
         service: String,
         /// How many replicas
-        #[arg(value_parser = clap::value_parser!(u32).range(1..=100))]
+        #[arg(value_parser = read_replicas)]
         replicas: u32,
     },
     /// Replace every replica of a service, start-first, on the same release
@@ -278,6 +281,14 @@ pub(crate) enum Command {
     /// The reference of the command line, for the documentation
     #[command(hide = true)]
     HelpMarkdown,
+}
+
+fn read_replicas(typed: &str) -> Result<u32, String> {
+    match typed.parse() {
+        Ok(0) => Err("`prumo stop SERVICE` stops every replica".to_owned()),
+        Ok(replicas @ 1..=100) => Ok(replicas),
+        _ => Err("a service has 1 to 100 replicas".to_owned()),
+    }
 }
 
 #[derive(Clone, Debug, Args)]

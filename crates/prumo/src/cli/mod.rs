@@ -17,6 +17,7 @@ mod top;
 mod trust;
 
 use std::future::Future;
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -103,11 +104,20 @@ impl Console {
         Client::connect(&state, &self.clock, &self.stage).await
     }
 
-    /// The same for a command about the file: refuses an overlay that is not the one that runs.
+    /// The same for a command about the file: refuses a file or an overlay that is not the one that runs.
     pub(crate) async fn connect_about_file(&self) -> Result<Client, Refusal> {
         let mut client = self.connect().await?;
-        let Some(named) = &self.common.env else { return Ok(client) };
+        if self.common.env.is_none() && !self.common.file_is_named {
+            return Ok(client);
+        }
         let running: SiteStatus = client.document("GET", "/api/v1/status", &()).await?;
+        let file = state::absolute(&self.common.file);
+        if self.common.file_is_named && !is_same(&running.file, &file) {
+            let message = format!("prumo runs {}, not {}", running.file.display(), file.display());
+            return Err(Refusal::new(RefusalKind::Refused, message)
+                .hint("it is the file of `prumo up --file FILE` that is deployed and planned; leave `--file` out here, or name its state folder with `--state DIR`"));
+        }
+        let Some(named) = &self.common.env else { return Ok(client) };
         if running.overlay.as_ref() == Some(named) {
             return Ok(client);
         }
@@ -117,6 +127,12 @@ impl Console {
         Err(Refusal::new(RefusalKind::Refused, format!("prumo runs {running}, not with `{named}`"))
             .hint("an overlay is chosen at `prumo up --env NAME`; leave `--env` out here"))
     }
+}
+
+/// Whether both are one file, by whatever way. One of another prumo that does not say is not doubted.
+fn is_same(running: &Path, named: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    running.as_os_str().is_empty() || real(running) == real(named)
 }
 
 /// Runs a future on a runtime of its own, with everything it started stopped at the end.

@@ -84,9 +84,10 @@ async fn next(
 }
 
 fn show_done(console: &Console, step: Option<&Step>, began: Moment) {
+    // What was waited for is over; it may have been all there was to show.
+    console.printer.live("");
     // Elsewhere than on a terminal it was printed when it began.
     let Some(step) = step.filter(|_| console.printer.is_live()) else { return };
-    console.printer.live("");
     console.printer.line(line(console, step, began));
 }
 

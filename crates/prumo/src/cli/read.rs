@@ -64,8 +64,10 @@ fn fill_in(common: &mut Common, matches: &ArgMatches, environment: &dyn Fn(&str)
     let wanted = |option: &str, variable: &str| {
         environment(variable).filter(|value| !value.is_empty() && !is_typed(matches, option))
     };
+    common.file_is_named = is_typed(matches, "file");
     if let Some(file) = wanted("file", "PRUMO_FILE") {
         common.file = file.into();
+        common.file_is_named = true;
     }
     if let Some(state) = wanted("state", "PRUMO_STATE") {
         common.state = Some(state.into());

@@ -22,6 +22,7 @@ impl Site {
         let bound = self.parts.edge.addresses();
         Ok(SiteStatus {
             site: self.name(),
+            file: self.parts.file.path().to_owned(),
             overlay: self.parts.file.overlay().map(str::to_owned),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),

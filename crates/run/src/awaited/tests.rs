@@ -5,7 +5,7 @@ fn replica(name: &str, state: ReplicaState, since_ms: i64, last_check: Option<&s
     ReplicaStatus {
         replica: name.to_owned(),
         release: 2,
-        pid: None,
+        pid: Some(7),
         address: None,
         state,
         since_ms,
@@ -68,6 +68,12 @@ fn what_is_awaited_is_named() {
         0,
         Some("waiting for web-3 and web-4 to become healthy, 1s of at most 30s"),
     );
+    let crashing = ReplicaStatus {
+        restarts: 3,
+        last_exit: Some("exited with code 1".to_owned()),
+        ..replica("web-3", ReplicaState::Backoff, 18_000, Some("nothing listens"))
+    };
+    check(vec![crashing], None, 0, Some("waiting for web-3 to become healthy (exited with code 1), 2s of at most 30s"));
     let old = |state| ["web-1", "web-2", "web-3", "web-4"].map(|name| replica(name, state, 5_000, None)).to_vec();
     check(old(Draining), None, 2, Some("waiting for 8 requests to web-1, web-2 and 2 more, 15s of at most 60s"));
     check(old(Draining)[..1].to_vec(), None, 1, Some("waiting for one request to web-1, 15s of at most 60s"));
