@@ -97,10 +97,15 @@ pub(crate) fn take_hop_by_hop(headers: &mut HeaderMap, version: Version) -> Opti
     if takes_trailers && names_te {
         headers.insert(header::TE, HeaderValue::from_static("trailers"));
     }
-    // `Proxy` would become HTTP_PROXY in a CGI environment (httpoxy); `Expect` was answered by us.
+    // `Proxy` would become HTTP_PROXY in a CGI environment (httpoxy); `Expect` is said anew where it is passed on.
     headers.remove("proxy");
     headers.remove(header::EXPECT);
     upgrade
+}
+
+/// Whether the client waits to be asked for its body.
+pub(crate) fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(header::EXPECT).is_some_and(|expected| expected.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// The same for an answer.

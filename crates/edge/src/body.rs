@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use h2::RecvStream;
-use http::Response;
 use http::header::{self, HeaderMap};
+use http::{Response, StatusCode};
 use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 
@@ -317,12 +317,15 @@ pub(crate) struct Meter {
     pace: Rc<Pace>,
     answer_timeout: Duration,
     carbon: Carbon,
+    /// The client is to be told to go on when its body is first asked for.
+    tells_continue: Cell<bool>,
 }
 
 impl Meter {
     pub(crate) fn new(body_max: u64, pace: Rc<Pace>, answer_timeout: Duration, carbon: Carbon) -> Meter {
         let (bytes, cut, has_ended) = (Cell::new(0), Cell::new(None), Cell::new(false));
-        Meter { bytes, cut, has_ended, body_max, pace, answer_timeout, carbon }
+        let tells_continue = Cell::new(pace.holds_body());
+        Meter { bytes, cut, has_ended, body_max, pace, answer_timeout, carbon, tells_continue }
     }
 
     fn count(&self, bytes: usize) -> Result<(), BodyCut> {
@@ -356,6 +359,15 @@ impl Upload {
         meter: &Meter,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyCut>>> {
+        if meter.pace.keeps_holding_body() {
+            return Poll::Pending;
+        }
+        if meter.tells_continue.replace(false)
+            && let (ClientBody::Http2(..), Some(interims)) = (&*incoming, meter.pace.interims())
+        {
+            // Over HTTP/1 hyper says it at this moment.
+            interims.say(StatusCode::CONTINUE, HeaderMap::new());
+        }
         let Poll::Ready(polled) = incoming.poll_frame(cx) else {
             // Once the answer has begun, the two may have agreed to talk at their leisure.
             if meter.pace.phase() == Phase::Upload {

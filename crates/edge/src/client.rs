@@ -4,9 +4,11 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::Response;
 use http::header::HeaderValue;
 use prumo_clock::Moment;
 
@@ -14,6 +16,7 @@ use crate::body::BodyCut;
 use crate::deadline::{Deadline, Deadlines};
 use crate::forwarded::PeerFacts;
 use crate::held::{self, Ends};
+use crate::interim::Interims;
 use crate::serve::OnlyTunnels;
 use crate::settings::Settings;
 use crate::stream::UpstreamStream;
@@ -38,6 +41,7 @@ pub(crate) struct Client {
     pub(crate) tunnels: Cell<usize>,
     pub(crate) only_tunnels: RefCell<Option<OnlyTunnels>>,
     has_unsafe_head: Cell<bool>,
+    has_begun_body: Cell<bool>,
     is_silent: Cell<bool>,
     voice: Cell<Voice>,
 }
@@ -82,6 +86,7 @@ impl Client {
             tunnels: Cell::new(0),
             only_tunnels: RefCell::new(None),
             has_unsafe_head: Cell::new(false),
+            has_begun_body: Cell::new(false),
             is_silent: Cell::new(true),
             voice: Cell::new(Voice::Ours),
         }
@@ -153,6 +158,16 @@ impl Client {
         self.has_unsafe_head.set(true);
     }
 
+    /// Whether something of the body has come with the head that hyper has.
+    pub(crate) fn note_body(&self, has_begun: bool) {
+        self.has_begun_body.set(has_begun);
+    }
+
+    /// Whether a request that waits to be asked for its body has sent something of it all the same.
+    pub(crate) fn has_begun_body(&self) -> bool {
+        self.has_begun_body.get()
+    }
+
     pub(crate) fn has_unsafe_head(&self) -> bool {
         self.has_unsafe_head.get()
     }
@@ -167,6 +182,10 @@ impl Client {
         }
     }
 }
+
+/// How long an upstream may take to say whether it wants a body for which its client waits to be asked: about as long as
+/// clients wait by themselves (curl: one second).
+pub(crate) const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// What the fast path tried for a request that it leaves to the general path.
 pub(crate) struct Again {
@@ -229,6 +248,11 @@ pub(crate) struct Pace {
     is_half_closed: Cell<bool>,
     half_closed_timeout: Duration,
     again: Cell<Option<Again>>,
+    /// What the upstream says before its answer, for a client that may be told.
+    interims: OnceCell<Arc<Interims>>,
+    takes_interims: Cell<bool>,
+    /// The client's body is not read before the upstream has said that it wants it.
+    holds_body: Cell<bool>,
 }
 
 impl Pace {
@@ -250,10 +274,60 @@ impl Pace {
             is_half_closed: Cell::new(false),
             half_closed_timeout: settings.half_closed_timeout,
             again: Cell::new(None),
+            interims: OnceCell::new(),
+            takes_interims: Cell::new(false),
+            holds_body: Cell::new(false),
         };
         // A new connection is not given the long patience of one that has already sent a request.
         pace.deadline.arm(settings.header_timeout);
         pace
+    }
+
+    /// A request is begun on the general path. `takes_interims` when its client may be told what comes before an answer.
+    pub(crate) fn begin(&self, takes_interims: bool) {
+        if let Some(interims) = self.interims.get() {
+            interims.forget();
+        }
+        self.takes_interims.set(takes_interims);
+        self.holds_body.set(false);
+    }
+
+    /// Where what comes before the answer is to be noted; `None` for a client that is not told.
+    pub(crate) fn interims(&self) -> Option<Arc<Interims>> {
+        self.takes_interims.get().then(|| Arc::clone(self.interims.get_or_init(Arc::default)))
+    }
+
+    /// What has come before the answer and was not passed on yet; nearly always nothing.
+    pub(crate) fn take_interims(&self) -> Vec<Response<()>> {
+        self.interims.get().map_or_else(Vec::new, |interims| interims.take())
+    }
+
+    /// The client waits to be asked for its body.
+    pub(crate) fn hold_body(&self) {
+        self.holds_body.set(true);
+    }
+
+    pub(crate) fn holds_body(&self) -> bool {
+        self.holds_body.get()
+    }
+
+    /// The upstream is asked whether it wants the body, and has a moment to say so.
+    pub(crate) fn await_continue(&self) {
+        self.await_answer(CONTINUE_PATIENCE);
+    }
+
+    /// The body is wanted, or nobody says that it is not.
+    pub(crate) fn release_body(&self) {
+        self.holds_body.set(false);
+        self.enter(Phase::Upload);
+    }
+
+    /// Whether the body is to be left with the client for now.
+    pub(crate) fn keeps_holding_body(&self) -> bool {
+        if self.holds_body.get() && self.interims.get().is_some_and(|interims| interims.take_continue()) {
+            self.release_body();
+        }
+        self.holds_body.get()
     }
 
     /// The fast path asked in vain; the general path is to ask again, and knows what was tried.

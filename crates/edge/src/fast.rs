@@ -184,7 +184,9 @@ impl Connection {
                 None
             }
             Reading::Partial | Reading::Other => Some(Next::General),
-            Reading::Plain(plain) => {
+            Reading::Plain(mut plain) => {
+                // Who has begun its body waits for nothing.
+                plain.expects &= plain.bytes == self.read.len();
                 let next = self.seat(&plain, &mut page).unwrap_or(Next::General);
                 if matches!(next, Next::Ask(_) | Next::File(_)) {
                     self.taken = plain.bytes;
@@ -211,7 +213,7 @@ impl Connection {
 
     /// Carries one request and its answer.
     async fn answer(&mut self, ask: Ask) -> After {
-        let Ask { mut exchange, link, expects } = ask;
+        let Ask { mut exchange, link } = ask;
         let link = match link {
             Some(link) => Some(link),
             None => exchange.connect(&self.core, &self.client.pace).await,
@@ -220,9 +222,6 @@ impl Connection {
             exchange.record.forget();
             return After::Again;
         };
-        if expects && self.taken == self.read.len() {
-            self.unsent.push(b"HTTP/1.1 100 Continue\r\n\r\n");
-        }
         exchange.start_clock(&self.client.pace);
         let after = std::future::poll_fn(|cx| self.poll_exchange(cx, &mut link, &mut exchange)).await;
         match after {

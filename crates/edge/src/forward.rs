@@ -53,6 +53,11 @@ pub(crate) async fn answer(
     let trace = core.trace(&parts.headers, client.facts.trusted);
     let has_body = !incoming.is_end_stream();
     let is_h1 = parts.version != Version::HTTP_2;
+    pace.begin(parts.version >= Version::HTTP_11);
+    let waits = has_body && parts.version >= Version::HTTP_11 && !client.has_begun_body();
+    if waits && admit::expects_continue(&parts.headers) {
+        pace.hold_body();
+    }
     let is_head = parts.method == Method::HEAD;
     let accept = parts.headers.get(header::ACCEPT).cloned();
     let mut terms = Terms::default();
@@ -225,6 +230,10 @@ impl Journey<'_> {
                 *response.version_mut() = Version::HTTP_11;
                 admit::clean_answer(response.headers_mut());
                 self.route.answer.finish(response.headers_mut(), self.terms.tls_only);
+                if self.pace.holds_body() {
+                    // Its client may send its body all the same or not: nobody knows what would come next.
+                    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+                }
                 if let Some(cookie) = cookie.and_then(|(name, secure)| seat.set_cookie(name, secure)) {
                     response.headers_mut().append(header::SET_COOKIE, cookie);
                 }

@@ -48,6 +48,7 @@ mod head;
 mod held;
 mod host;
 mod http2;
+mod interim;
 mod json;
 mod linger;
 mod link;

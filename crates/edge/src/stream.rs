@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use http::StatusCode;
 use hyper::rt::ReadBufCursor;
 use socket2::{SockRef, TcpKeepalive};
@@ -20,6 +20,7 @@ use tokio_rustls::server::TlsStream;
 use crate::client::Client;
 use crate::core::Core;
 use crate::framing::Gate;
+use crate::interim;
 use crate::respond::Refusal;
 
 pub(crate) use self::under_tls::UnderTls;
@@ -248,11 +249,22 @@ pub(crate) struct Io<S> {
     client: Option<Rc<Client>>,
     /// For refusals in hyper's stead; the client's side only.
     core: Option<Rc<Core>>,
+    /// What comes before an answer and waits for its socket; the client's side only.
+    interim: Bytes,
 }
 
 impl<S: AsFd> Io<S> {
     pub(crate) fn upstream(stream: S, scratch: Scratch) -> Io<S> {
-        Io { stream, first: Bytes::new(), gate: None, begun: None, scratch, client: None, core: None }
+        Io {
+            stream,
+            first: Bytes::new(),
+            gate: None,
+            begun: None,
+            scratch,
+            client: None,
+            core: None,
+            interim: Bytes::new(),
+        }
     }
 
     /// For an upstream that was asked by others, and whose answer begins with `first`.
@@ -263,7 +275,8 @@ impl<S: AsFd> Io<S> {
     pub(crate) fn client(stream: S, first: Bytes, core: Rc<Core>, client: Rc<Client>) -> Io<S> {
         let gate = Some(Gate::new(core.settings().headers_max));
         let scratch = core.scratch.clone();
-        Io { stream, first, gate, begun: None, scratch, client: Some(client), core: Some(core) }
+        let (client, core) = (Some(client), Some(core));
+        Io { stream, first, gate, begun: None, scratch, client, core, interim: Bytes::new() }
     }
 
     /// The socket, and what was read and never taken.
@@ -344,6 +357,7 @@ impl<S: AsyncRead + Unpin> Gated<'_, S> {
             if gate.is_unsafe() {
                 client.note_unsafe_head();
             }
+            client.note_body(gate.has_begun_body());
             passed
         };
         if !first.is_empty() {
@@ -372,6 +386,31 @@ impl<S: AsyncRead + Unpin> Gated<'_, S> {
     }
 }
 
+impl<S: AsyncWrite + AsFd + Unpin> Io<S> {
+    /// Writes what is to come before an answer. hyper, which has no way to, has written all before it, or nothing.
+    fn poll_interims(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (Some(client), Some(core)) = (&self.client, &self.core) else { return Poll::Ready(Ok(())) };
+        let heads = if client.hears_hyper() { Vec::new() } else { client.pace.take_interims() };
+        if !heads.is_empty() {
+            let mut text = self.interim.to_vec();
+            for mut head in heads {
+                interim::clean(&mut head, &core.answer);
+                interim::write_h1(&mut text, &head);
+            }
+            self.interim = text.into();
+        }
+        while !self.interim.is_empty() {
+            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.interim))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            client.wrote(written);
+            self.interim.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
 impl<S: AsyncWrite + AsFd + Unpin> hyper::rt::Write for Io<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
@@ -381,6 +420,7 @@ impl<S: AsyncWrite + AsFd + Unpin> hyper::rt::Write for Io<S> {
         if let Some(begun) = &mut this.begun {
             return begun.write(cx, bytes.len());
         }
+        ready!(this.poll_interims(cx))?;
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
         this.wrote(written)
     }
@@ -400,6 +440,7 @@ impl<S: AsyncWrite + AsFd + Unpin> hyper::rt::Write for Io<S> {
         if let Some(begun) = &mut this.begun {
             return begun.write(cx, slices.iter().map(|slice| slice.len()).sum());
         }
+        ready!(this.poll_interims(cx))?;
         let written = match slices {
             [one] => Pin::new(&mut this.stream).poll_write(cx, one),
             small if small.iter().map(|slice| slice.len()).sum::<usize>() <= GATHER_BYTES_MAX => {
@@ -417,6 +458,7 @@ impl<S: AsyncWrite + AsFd + Unpin> hyper::rt::Write for Io<S> {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         // hyper calls this when its own buffer is empty.
+        ready!(this.poll_interims(cx))?;
         let flushed = Pin::new(&mut this.stream).poll_flush(cx);
         let Some(client) = &this.client else { return flushed };
         // TLS may hold something that the socket does not take.

@@ -206,34 +206,37 @@ fn every_request_is_the_same() {
     }
 }
 
-/// Goal: early hints reach a client of HTTP/2 before the answer does.
+/// Goal: early hints reach a client of HTTP/2 before the answer does, whichever way its request goes.
 #[test]
 fn passes_early_hints() {
-    let is_hinted = Arc::new(AtomicBool::new(false));
-    let app = App::start({
-        let is_hinted = Arc::clone(&is_hinted);
-        move |_, stream| {
-            let hints = "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nServer: x\r\n\r\n";
-            let _ = stream.write_all(hints.as_bytes());
-            eventually("the client has them", || is_hinted.load(Ordering::SeqCst));
-            reply_with(stream, b"page");
-            true
-        }
-    });
-    let site = Site::start();
-    site.serve(&[app.upstream("one")]);
-    converse(async {
-        let mut client = connect(site.http()).await;
-        let (mut answer, _) = client.send_request(get("/"), true).unwrap();
-        let hints = std::future::poll_fn(|cx| answer.poll_informational(cx)).await.unwrap().unwrap();
-        assert_eq!((hints.status().as_u16(), hints.headers().len()), (103, 1));
-        assert_eq!(hints.headers()["link"], "</a.css>");
-        is_hinted.store(true, Ordering::SeqCst);
-        let answer = answer.await.unwrap();
-        assert_eq!(answer.status(), 200);
-        assert_eq!(collect(&mut answer.into_body()).await.unwrap().0, b"page");
-    });
-    site.assert_nothing_in_flight("one");
+    for fast in [true, false] {
+        let is_hinted = Arc::new(AtomicBool::new(false));
+        let app = App::start({
+            let is_hinted = Arc::clone(&is_hinted);
+            move |_, stream| {
+                let hints =
+                    "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a.css>\r\nServer: x\r\n\r\n";
+                let _ = stream.write_all(hints.as_bytes());
+                eventually("the client has them", || is_hinted.load(Ordering::SeqCst));
+                reply_with(stream, b"page");
+                true
+            }
+        });
+        let site = Site::start_with(|settings| settings.fast_path = fast, |_| {});
+        site.serve(&[app.upstream("one")]);
+        converse(async {
+            let mut client = connect(site.http()).await;
+            let (mut answer, _) = client.send_request(get("/"), true).unwrap();
+            let hints = std::future::poll_fn(|cx| answer.poll_informational(cx)).await.unwrap().unwrap();
+            assert_eq!((hints.status().as_u16(), hints.headers().len()), (103, 1), "fast {fast}");
+            assert_eq!(hints.headers()["link"], "</a.css>");
+            is_hinted.store(true, Ordering::SeqCst);
+            let answer = answer.await.unwrap();
+            assert_eq!(answer.status(), 200);
+            assert_eq!(collect(&mut answer.into_body()).await.unwrap().0, b"page");
+        });
+        site.assert_nothing_in_flight("one");
+    }
 }
 
 /// Goal: a stream that its client resets frees its upstream at once, before the answer and within it, and the others go on.

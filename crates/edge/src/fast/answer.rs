@@ -127,6 +127,11 @@ impl Paper for Vec<u8> {
     }
 }
 
+/// Whether a head that was read to its end says `100 Continue`.
+pub(crate) fn is_continue(head: &[u8]) -> bool {
+    head.get(9..12) == Some(b"100")
+}
+
 /// Reads a head and writes the client's to `out`. `is_head` tells that HEAD was asked.
 pub(crate) fn read(bytes: &[u8], is_head: bool, ours: &Ours<'_>, out: &mut impl Paper) -> Reading {
     let mut headers = [const { MaybeUninit::uninit() }; HEADERS_COUNT_MAX];
@@ -157,7 +162,7 @@ fn read_parsed(
     let status = StatusCode::from_u16(response.code?).ok()?;
     let mut seen = Seen::new(response.version == Some(1));
     match status.as_u16() {
-        // Whether the client waits for it was settled between the client and us.
+        // What it means to the client depends on whether that waits for it.
         100 => return Some(Reading::Interim(length)),
         // Nobody asked for another protocol.
         101 => return None,

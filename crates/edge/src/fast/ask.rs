@@ -27,7 +27,6 @@ pub(super) struct Ask {
     pub(super) exchange: Box<Exchange>,
     /// An idle connection to the upstream; without one it is still to be made.
     pub(super) link: Option<BareLink>,
-    pub(super) expects: bool,
 }
 
 /// Where a plain request goes.
@@ -83,7 +82,7 @@ pub(super) fn seat(
     let mut head = core.desk.borrow_buffer();
     head.extend_from_slice(page);
     let exchange = Box::new(Exchange::new(plain, Books { record, seat, route, id, asked: now, tls_only }, head));
-    Some(Seated::Upstream(Ask { exchange, link, expects: plain.expects }))
+    Some(Seated::Upstream(Ask { exchange, link }))
 }
 
 pub(super) fn head_of<'a>(plain: &'a Plain<'_>, version: Version) -> Head<'a> {

@@ -21,12 +21,15 @@ use super::Connection;
 use super::link::BareLink;
 use super::request::Plain;
 use crate::body::BodyCut;
-use crate::client::{Again, HeldAnswer, Pace, Phase};
+use crate::client::{Again, CONTINUE_PATIENCE, HeldAnswer, Pace, Phase};
 use crate::record::Record;
 use crate::respond::Refusal;
 use crate::settings::{Action, Forward, Retry};
 use crate::table::RouteView;
 use crate::upstream::{Outcome, Seat, Upstream};
+
+/// What tells a client to send its body.
+pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
 /// One request on its way.
 pub(crate) struct Exchange {
@@ -46,8 +49,9 @@ pub(crate) struct Exchange {
     pub(super) is_head: bool,
     /// The client asked for no more after this.
     pub(super) is_last: bool,
-    /// May be asked twice without harm.
-    pub(super) is_repeatable: bool,
+    /// May be asked twice without harm, all of it or as long as its body is with the client.
+    is_repeatable: bool,
+    is_idempotent: bool,
     /// What was tried, for who asks again.
     again: Again,
     /// An answer that may be bettered, as far as it was read.
@@ -88,11 +92,22 @@ impl Connection {
         exchange: &mut Exchange,
     ) -> Poll<After> {
         self.client.pace.deadline.wakes(cx.waker());
-        if let Some(after) = self.move_up(cx, link, exchange) {
-            return Poll::Ready(after);
-        }
-        if let Poll::Ready(after) = self.poll_down(cx, link, exchange) {
-            return Poll::Ready(after);
+        loop {
+            if let Some(after) = self.move_up(cx, link, exchange) {
+                return Poll::Ready(after);
+            }
+            let has_waited = exchange.up.waits;
+            if let Poll::Ready(after) = self.poll_down(cx, link, exchange) {
+                return Poll::Ready(after);
+            }
+            let waits = exchange.waits_for_word();
+            if waits && self.client.pace.is_expired() {
+                // The upstream does not say whether it wants the body, which many never do.
+                self.unsent.push(CONTINUE);
+                exchange.go_on(&self.client.pace);
+            } else if waits || !has_waited || exchange.down.has_begun() {
+                break;
+            }
         }
         if exchange.up.has_ended() && self.has_hung_up(cx) {
             return Poll::Ready(exchange.cut(BodyCut::Client));
@@ -134,16 +149,39 @@ impl Exchange {
             is_head: plain.method == "HEAD",
             is_last: plain.is_last,
             is_repeatable: plain.is_repeatable(),
+            is_idempotent: plain.is_idempotent(),
             again: nothing_tried(),
             held: None,
-            up: Up::new(plain.body, head),
+            up: Up { waits: plain.expects, ..Up::new(plain.body, head) },
             down: Down::default(),
         }
     }
 
     /// The limit that now counts: the client's for sending the body, or the upstream's for beginning its answer.
     pub(super) fn start_clock(&self, pace: &Pace) {
-        if self.up.has_body() { pace.enter(Phase::Upload) } else { pace.await_answer(self.timeout()) }
+        if self.up.waits {
+            pace.await_answer(CONTINUE_PATIENCE);
+        } else if self.up.has_body() {
+            pace.enter(Phase::Upload);
+        } else {
+            pace.await_answer(self.timeout());
+        }
+    }
+
+    /// The client and we wait to hear whether the upstream wants the body.
+    fn waits_for_word(&self) -> bool {
+        self.up.waits && !self.down.has_begun()
+    }
+
+    /// The body is asked for, or has begun to come.
+    pub(super) fn go_on(&mut self, pace: &Pace) {
+        self.up.waits = false;
+        self.start_clock(pace);
+    }
+
+    /// Whether all of the request can be asked once more.
+    pub(super) fn is_whole_here(&self) -> bool {
+        self.is_repeatable || self.up.waits
     }
 
     /// The answer, or what is left of it, does not reach the client.
@@ -215,7 +253,8 @@ impl Exchange {
     /// Whether the route and the service's budget let the request be asked again.
     pub(super) fn may_retry(&mut self, is_wanted: impl Fn(&Retry) -> bool) -> bool {
         let is_allowed = self.forward().is_some_and(|forward| forward.retry.times > 0 && is_wanted(&forward.retry));
-        let may = self.is_repeatable && is_allowed && self.route.service.may_ask_again(self.asked);
+        let may_repeat = self.is_repeatable || (self.is_idempotent && self.up.waits);
+        let may = may_repeat && is_allowed && self.route.service.may_ask_again(self.asked);
         if may {
             self.again = Again { tried: Some(Rc::clone(&self.upstream)), wants_fresh: false, held: None };
         }

@@ -47,7 +47,7 @@ pub(crate) struct Plain<'a> {
     pub(crate) body: Framing,
     /// This is the last request of its connection.
     pub(crate) is_last: bool,
-    /// The client waits for `100 Continue` before it sends the body.
+    /// The client waits to be told to go on before it sends the body, and the upstream is to say so.
     pub(crate) expects: bool,
 }
 
@@ -63,7 +63,12 @@ impl Plain<'_> {
 
     /// May be asked twice without harm.
     pub(crate) fn is_repeatable(&self) -> bool {
-        matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE") && self.body == Framing::None
+        self.is_idempotent() && self.body == Framing::None
+    }
+
+    /// May be asked twice without harm, if its body can be.
+    pub(crate) fn is_idempotent(&self) -> bool {
+        matches!(self.method, "GET" | "HEAD" | "OPTIONS" | "PUT" | "DELETE")
     }
 }
 
@@ -184,6 +189,9 @@ pub(crate) fn finish(out: &mut Vec<u8>, plain: &Plain<'_>, client: &Client, id: 
     write_line(out, b"x-request-id", id);
     if let Some(trace) = trace {
         write_line(out, b"traceparent", &trace.parent());
+    }
+    if plain.expects {
+        out.extend_from_slice(b"expect: 100-continue\r\n");
     }
     if plain.body == Framing::Chunked {
         out.extend_from_slice(b"transfer-encoding: chunked\r\n");

@@ -42,7 +42,7 @@ pub(crate) async fn serve_stream(
     mut respond: SendResponse<Bytes>,
 ) -> Option<Unserved> {
     let (parts, recv) = request.into_parts();
-    let Some(Ask { mut exchange, link, expects: _ }) = begin(core, client, &parts, &recv) else {
+    let Some(Ask { mut exchange, link }) = begin(core, client, &parts, &recv) else {
         return Some(Unserved { request: Request::from_parts(parts, recv), respond });
     };
     let link = match link {

@@ -9,7 +9,8 @@ mod hedge;
 use std::rc::Rc;
 use std::time::Duration;
 
-use http::{Method, Request, Response, header};
+use http::header::{self, HeaderValue};
+use http::{Method, Request, Response};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use prumo_clock::Moment;
@@ -81,7 +82,10 @@ impl Journey<'_> {
     async fn take_up(&self, held: HeldAnswer, request: &Request<Upload>) -> Option<Asked> {
         let HeldAnswer { seat, stream, read, asked } = held;
         let mut link = Box::new(Link::begun(self.core, stream, read).await.ok()?);
-        let response = link.exchange(copy(request)?, self.pace).await.ok()?;
+        // All that counts is how its answer is to be read.
+        let mut asked_before = Request::new(Upload::Empty);
+        asked_before.method_mut().clone_from(request.method());
+        let response = link.exchange(asked_before, self.pace).await.ok()?;
         Some(Asked { response, link, seat, asked, now: self.core.clock.now() })
     }
 
@@ -116,7 +120,7 @@ impl Journey<'_> {
         let spare = if may_repeat { spare_copy(&request) } else { None };
         // On a shared connection also what may not be repeated may come back unread.
         let unread = if errand.link.is_shared() && spare.is_none() { copy(&request) } else { None };
-        self.start_clock(&request);
+        self.start_clock(&request, &errand.link);
         let Done { result, mut errand } = match (hedge, &spare) {
             (Some(delay), Some(spare)) => {
                 Box::pin(hedge::race(
@@ -224,11 +228,13 @@ impl Journey<'_> {
     }
 
     /// The limit that now counts: the client's for sending the body, or the upstream's for beginning its answer.
-    fn start_clock(&self, request: &Request<Upload>) {
+    fn start_clock(&self, request: &Request<Upload>, link: &Link) {
         if request.body().is_end_stream() {
             self.pace.await_answer(self.forward.timeout);
+        } else if self.pace.holds_body() && !link.is_shared() {
+            self.pace.await_continue();
         } else {
-            self.pace.enter(Phase::Upload);
+            self.pace.release_body();
         }
     }
 
@@ -317,6 +323,15 @@ impl Errand {
     async fn run(mut self, mut request: Request<Upload>, pace: &Pace) -> Done {
         if let Some(host) = &self.seat.upstream.settings.host {
             request.headers_mut().insert(header::HOST, host.clone());
+        }
+        // On a shared connection hyper tells nothing of what comes before an answer.
+        if !self.link.is_shared() {
+            if let Some(interims) = pace.interims() {
+                hyper::ext::on_informational(&mut request, move |said| interims.note(said.status(), said.headers()));
+            }
+            if pace.holds_body() {
+                request.headers_mut().insert(header::EXPECT, HeaderValue::from_static("100-continue"));
+            }
         }
         let result = self.link.exchange(request, pace).await;
         Done { result, errand: self }

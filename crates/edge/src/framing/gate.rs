@@ -20,6 +20,8 @@ pub(crate) struct Gate {
     head_bytes_max: usize,
     /// Nothing is to be served any more: a head is unsafe.
     is_unsafe: bool,
+    /// Something of a body has passed.
+    has_begun_body: bool,
 }
 
 #[derive(Debug)]
@@ -40,7 +42,8 @@ enum State {
 impl Gate {
     /// `head_bytes_max` is what the one behind takes of a head.
     pub(crate) fn new(head_bytes_max: usize) -> Gate {
-        Gate { state: State::Head(Scan::default()), held: BytesMut::new(), head_bytes_max, is_unsafe: false }
+        let (state, held) = (State::Head(Scan::default()), BytesMut::new());
+        Gate { state, held, head_bytes_max, is_unsafe: false, has_begun_body: false }
     }
 
     /// Puts through what may pass of what is held and of what was `read` now, `limit` bytes at most, and says how much that
@@ -70,6 +73,11 @@ impl Gate {
             self.held = held;
         }
         Ok(passed)
+    }
+
+    /// Something of a request's body has passed, and not only its head.
+    pub(crate) fn has_begun_body(&self) -> bool {
+        self.has_begun_body
     }
 
     /// All of a request has passed, and nothing of another.
@@ -117,7 +125,10 @@ impl Gate {
     fn step(&mut self, bytes: &[u8], limit: usize) -> usize {
         if let State::Head(scan) = &mut self.state {
             match scan.look(bytes) {
-                Some(Verdict::Safe(length, framing)) => self.state = State::Safe(length, framing),
+                Some(Verdict::Safe(length, framing)) => {
+                    self.state = State::Safe(length, framing);
+                    self.has_begun_body = false;
+                }
                 Some(Verdict::Unsafe) => {
                     self.is_unsafe = true;
                     self.state = State::Refused;
@@ -127,6 +138,7 @@ impl Gate {
             }
         }
         let most = bytes.len().min(limit);
+        self.has_begun_body |= matches!(self.state, State::Length(_) | State::Chunked(_));
         match &mut self.state {
             State::Safe(left, framing) => {
                 let passed = most.min(*left);

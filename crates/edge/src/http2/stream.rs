@@ -18,6 +18,7 @@ use crate::client::{Client, Pace};
 use crate::core::Core;
 use crate::fast::{self, Unserved};
 use crate::forward;
+use crate::interim;
 use crate::web_socket::{self, SocketStream};
 
 /// Serves a request until its answer has been sent or it takes too long. Dropping it resets what is left of the stream.
@@ -70,8 +71,20 @@ async fn answer_any(core: Rc<Core>, client: Rc<Client>, pace: Rc<Pace>, unserved
         if is_connect { (ClientBody::Empty, Some(recv)) } else { (ClientBody::stream(recv, &parts.headers), None) };
     let (handover, promise) = web_socket::take(&mut parts).unzip();
     let request = Request::from_parts(parts, body);
-    let answer = forward::answer(Rc::clone(&core), Rc::clone(&client), pace, request, handover);
-    let Some(response) = unless_reset(&mut respond, answer).await else { return };
+    let mut answer = pin!(forward::answer(Rc::clone(&core), Rc::clone(&client), Rc::clone(&pace), request, handover));
+    let answered = std::future::poll_fn(|cx| {
+        let polled = answer.as_mut().poll(cx);
+        for mut head in pace.take_interims() {
+            interim::clean(&mut head, &core.answer);
+            let _ = respond.send_informational(head);
+        }
+        match polled {
+            Poll::Ready(response) => Poll::Ready(Some(response)),
+            Poll::Pending if respond.poll_reset(cx).is_ready() => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    });
+    let Some(response) = answered.await else { return };
     if let (Some(promise), Some(recv), true) = (promise, recv, response.status().is_success()) {
         let mut head = response.into_parts().0;
         finish_head(&mut head, &core);

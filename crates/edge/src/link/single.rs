@@ -74,6 +74,12 @@ impl Single {
             // The answer is handed over inside the call above, made by this task: it need wake nobody.
             match answer.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
                 Poll::Ready(answered) => Poll::Ready(answered.map_err(failure)),
+                Poll::Pending if pace.upstream_is_late() && pace.holds_body() => {
+                    // The upstream does not say whether it wants the body, which many never do.
+                    pace.release_body();
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
                 Poll::Pending if pace.upstream_is_late() => Poll::Ready(Err(Failure::Expired)),
                 Poll::Pending => Poll::Pending,
             }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use prumo_clock::Moment;
 
-use super::{After, Exchange};
+use super::{After, CONTINUE, Exchange};
 use crate::body::BodyCut;
 use crate::fast::Connection;
 use crate::fast::answer::{self, Answer, Body, Ours, Reading};
@@ -146,7 +146,8 @@ impl Connection {
     fn take_head(&mut self, cx: &mut Context<'_>, exchange: &mut Exchange, bytes: &[u8]) -> Result<(), After> {
         let core = Rc::clone(&self.core);
         let now = core.clock.now();
-        let is_last = exchange.is_last || core.stopping.is_stopping();
+        // Who has not sent its body, and was not asked for it, may send it or not: nobody knows what would come next.
+        let is_last = exchange.is_last || exchange.up.waits || core.stopping.is_stopping();
         let date = core.desk.date(core.wall_at(now));
         let (route, id) = (Rc::clone(&exchange.route), exchange.id);
         let ours = Ours { id: &id, date: &date, headers: &route.answer, tls: exchange.tls_only, is_last };
@@ -158,6 +159,10 @@ impl Connection {
                 Reading::Final(answer) => break answer,
                 Reading::Interim(length) if exchange.down.interims < INTERIMS_MAX => {
                     exchange.down.interims += 1;
+                    if answer::is_continue(rest) && exchange.up.waits {
+                        page.extend_from_slice(CONTINUE);
+                        exchange.go_on(&self.client.pace);
+                    }
                     rest = &rest[length..];
                     if rest.is_empty() {
                         return self.send(cx, exchange, &page, &[]);
@@ -263,7 +268,7 @@ impl Exchange {
         }
         let nothing_came = self.down.part.is_empty() && self.down.interims == 0;
         // The upstream may have closed a kept connection in the same instant, which says nothing about it.
-        if nothing_came && is_reused && self.is_repeatable {
+        if nothing_came && is_reused && self.is_whole_here() {
             return After::Again;
         }
         self.finish(Outcome::Died, now);

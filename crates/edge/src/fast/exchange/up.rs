@@ -22,7 +22,9 @@ pub(crate) struct Up {
     /// Of the body, so far.
     pub(in crate::fast) bytes: u64,
     /// The upstream takes no more of it; it may still answer.
-    is_broken: bool,
+    pub(super) is_broken: bool,
+    /// Its body is with the client, until the upstream has said whether it wants it.
+    pub(crate) waits: bool,
 }
 
 /// What is still to be read of a request's body.
@@ -44,7 +46,8 @@ impl Source {
 
 impl Up {
     pub(crate) fn new(framing: Framing, head: Vec<u8>) -> Up {
-        Up { pending: Pending::of(head), body: Source::new(framing), is_begun: false, bytes: 0, is_broken: false }
+        let (pending, body) = (Pending::of(head), Source::new(framing));
+        Up { pending, body, is_begun: false, bytes: 0, is_broken: false, waits: false }
     }
 
     pub(crate) fn into_buffer(self) -> Vec<u8> {
@@ -113,6 +116,14 @@ impl Connection {
         exchange.judge_up(&polled, &self.client.pace)
     }
 
+    /// Ready when a client that waits to be told to go on does so unasked.
+    fn poll_begins_body(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stop>> {
+        match ready!(self.poll_read_more(cx)) {
+            Ok(1..) => Poll::Ready(Ok(())),
+            Ok(0) | Err(_) => Poll::Ready(Err(Stop::Refuse(Refusal::CLIENT_GONE))),
+        }
+    }
+
     fn poll_up(
         &mut self,
         cx: &mut Context<'_>,
@@ -123,6 +134,10 @@ impl Connection {
             ready!(exchange.up.poll_pending(cx, link, &self.client.pace))?;
             if matches!(exchange.up.body, Source::Ended) {
                 return Poll::Ready(Ok(()));
+            }
+            if exchange.up.waits {
+                ready!(self.poll_begins_body(cx))?;
+                exchange.go_on(&self.client.pace);
             }
             if self.taken < self.read.len() {
                 let outlet = Outlet { link, exchange, page: &self.core.desk.page, pace: &self.client.pace };
