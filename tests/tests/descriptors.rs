@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use prumo_tests::process::{cpu_time, descriptors, eventually, limit_descriptors};
 use prumo_tests::site::{Site, checked_often, file};
+use prumo_tests::tool::Tool;
 
 /// Descriptors that are left when the rush begins: some connections get in, and most do not.
 const LEFT: u64 = 32;
@@ -51,6 +52,17 @@ fn descriptors_run_out() {
     drop(rush);
     let answers = || site.get("/whoami").is_ok_and(|answer| answer.status == 200);
     assert!(eventually(Duration::from_secs(60), answers), "{}", site.story());
+}
+
+/// Goal: where prumo may open fewer files than its connections need, the log and `prumo status` say how many there can be.
+#[test]
+fn fewer_connections_than_wanted_are_told() {
+    let mut site = Site::new(&file("[ZOO] well", 1, ""));
+    site.start_under(Tool::find("prlimit").path(), &["--nofile=2048:2048"]);
+    site.await_healthy("web");
+    let status = site.must(&["status"]).out;
+    assert!(status.contains("at most 1792 connections instead of 10000"), "{status}");
+    assert!(site.log().contains("fewer connections than the file allows"), "{}", site.story());
 }
 
 /// Goal: a replica that prumo has no descriptor to check is not taken for a bad one.

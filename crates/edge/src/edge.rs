@@ -83,6 +83,8 @@ pub struct Health {
     pub bound: Bound,
     /// Client connections open now.
     pub connections: u32,
+    /// How many there may be: as many as the settings say, or fewer where the process may not open so many files.
+    pub connections_max: u32,
     /// The newest table, and the one that every core uses.
     pub generation: u64,
     /// The oldest generation that a core still uses.
@@ -151,6 +153,14 @@ impl Edge {
         };
         let edge = Edge { inner: Arc::new(inner) };
         edge.keep_certificates(clock, stage)?;
+        let (wanted, possible) = (edge.inner.shared.settings.connections_max, edge.report().connections_max);
+        if possible < wanted {
+            tracing::warn!(
+                wanted,
+                possible,
+                "fewer connections than the file allows: prumo may not open so many files"
+            );
+        }
         let bound = edge.addresses();
         tracing::info!(cores, http = ?bound.http, https = ?bound.https, "edge listens");
         Ok(edge)
@@ -407,6 +417,7 @@ impl Edge {
             cores_living: self.inner.shared.cores.iter().filter(|core| core.0.is_living()).count(),
             bound: self.inner.bound.clone(),
             connections: self.inner.shared.connections.load(Ordering::Relaxed),
+            connections_max: listen::connections_max(self.inner.shared.settings.connections_max),
             generation: table.generation,
             settled: self.oldest_taken().min(table.generation),
             services_without_upstream: without,

@@ -37,7 +37,7 @@ pub(crate) use bind::{CoreSocket, Listeners, open};
 pub(crate) use crowd::{Cells, Crowd};
 pub use owner::owner_of_port;
 use proxy::{Announced, HEADER_BYTES_MAX};
-pub(crate) use room::is_shortage;
+pub(crate) use room::{connections_max, is_shortage};
 
 /// How long accepting pauses when there are no descriptors left: others must close some first.
 const PAUSE: Duration = Duration::from_millis(100);

@@ -32,9 +32,23 @@ pub(super) fn is_scarce(any: impl AsFd) -> bool {
     fcntl_dupfd_cloexec(any, 0).map_or(true, |next| is_among_last(next.as_raw_fd()))
 }
 
+/// How many of the connections that are wanted there are descriptors for, at best.
+pub(crate) fn connections_max(wanted: u32) -> u32 {
+    getrlimit(Resource::Nofile).current.map_or(wanted, |most| possible(wanted, most))
+}
+
+fn possible(wanted: u32, most: u64) -> u32 {
+    wanted.min(u32::try_from(most - kept(most)).unwrap_or(u32::MAX))
+}
+
+/// How many descriptors are kept back, of so many that there may be.
+fn kept(most: u64) -> u64 {
+    (most / KEPT_SHARE).min(KEPT_MAX)
+}
+
 /// Whether the descriptor with this number, of so many that there may be, is kept back.
 fn is_kept(number: u64, most: u64) -> bool {
-    number + (most / KEPT_SHARE).min(KEPT_MAX) >= most
+    number + kept(most) >= most
 }
 
 #[cfg(test)]
@@ -58,5 +72,16 @@ mod tests {
         check(1_048_064, 1_048_576, true);
         check(6, 7, false);
         check(7, 7, true);
+    }
+
+    /// Goal: what is kept back is not promised to clients.
+    #[test]
+    fn connections_leave_room() {
+        let check = |wanted, most, expected| assert_eq!(possible(wanted, most), expected, "{wanted} of {most}");
+        check(10_000, 1024, 896);
+        check(10_000, 4096, 3584);
+        check(10_000, 10_511, 9_999);
+        check(10_000, 10_512, 10_000);
+        check(10_000, u64::MAX, 10_000);
     }
 }

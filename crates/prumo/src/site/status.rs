@@ -94,7 +94,23 @@ impl Site {
     fn notes(&self) -> Vec<String> {
         let of_file = self.file_note.read().expect("no holder of this lock panics").clone();
         let keeper = self.has_lost_keeper().then(|| KEEPER_GONE.to_owned());
-        of_file.into_iter().chain(keeper).chain(self.standing().note()).chain(self.certificate_notes()).collect()
+        of_file
+            .into_iter()
+            .chain(keeper)
+            .chain(self.standing().note())
+            .chain(self.certificate_notes())
+            .chain(self.crowd_note())
+            .collect()
+    }
+
+    /// That the file allows more connections than the system does.
+    fn crowd_note(&self) -> Option<String> {
+        let (wanted, possible) = (self.config().edge.connections_max, self.parts.edge.report().connections_max);
+        (possible < wanted).then(|| {
+            format!(
+                "at most {possible} connections instead of {wanted}: prumo may not open so many files; raise `LimitNOFILE=` in its unit, or `ulimit -Hn` before it starts"
+            )
+        })
     }
 }
 
