@@ -182,8 +182,9 @@ impl Passage {
         };
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
-                self.pace.offer();
-                self.record.send(frame.data_ref().map_or(0, |bytes| bytes.len() as u64));
+                let length = frame.data_ref().map_or(0, Bytes::len);
+                self.pace.offer(length);
+                self.record.send(length as u64);
                 // hyper does not ask for what comes after trailers: nothing does.
                 self.has_ended |= frame.is_trailers();
                 Poll::Ready(Some(Ok(frame)))

@@ -40,6 +40,8 @@ pub(crate) struct Client {
     /// Those of them that are tunnels.
     pub(crate) tunnels: Cell<usize>,
     pub(crate) only_tunnels: RefCell<Option<OnlyTunnels>>,
+    /// Its socket takes no more of what the requests that share it have to say.
+    is_full: Cell<bool>,
     has_unsafe_head: Cell<bool>,
     has_begun_body: Cell<bool>,
     is_silent: Cell<bool>,
@@ -85,6 +87,7 @@ impl Client {
             streams: Cell::new(0),
             tunnels: Cell::new(0),
             only_tunnels: RefCell::new(None),
+            is_full: Cell::new(false),
             has_unsafe_head: Cell::new(false),
             has_begun_body: Cell::new(false),
             is_silent: Cell::new(true),
@@ -172,6 +175,20 @@ impl Client {
         self.has_unsafe_head.get()
     }
 
+    /// Whether its socket takes no more of what many requests have to say: none of these need be slow itself.
+    pub(crate) fn is_full(&self, stream: &impl AsFd, is_full: bool) {
+        if is_full {
+            self.pace.ends.get_or_init(|| Ends::of(stream));
+        }
+        self.is_full.set(is_full);
+    }
+
+    /// What the kernel says that this connection has taken, ever.
+    fn taken(&self) -> Option<u64> {
+        let held = held::bytes(self.pace.ends.get()?.as_ref()?)?;
+        Some(self.pace.given.get().saturating_sub(held))
+    }
+
     /// Whether its socket takes no more. Who it is, the kernel is asked only once, and only for a client that was slow.
     pub(crate) fn is_blocked(&self, stream: &impl AsFd, is_blocked: bool) {
         if is_blocked && self.pace.phase() == Phase::Download {
@@ -236,8 +253,10 @@ pub(crate) struct Pace {
     /// Bytes that were written to the client's connection, ever, and how many of them it had taken when it was judged last.
     given: Cell<u64>,
     taken: Cell<u64>,
-    /// Pieces of a body that were given out, for want of anything better to count.
-    pieces: Cell<u64>,
+    /// Bytes of a body that were given out: all that can be counted of a request on a shared connection.
+    offered: Cell<u64>,
+    /// The connection that the request shares, and what that had taken when the request was judged last.
+    shared: Option<(Rc<Client>, Cell<u64>)>,
     /// For the kernel, of a client whose socket was full once.
     ends: OnceCell<Option<Ends>>,
     /// The client takes too little.
@@ -267,7 +286,8 @@ impl Pace {
             may_be_idle: Cell::new(false),
             given: Cell::new(0),
             taken: Cell::new(0),
-            pieces: Cell::new(0),
+            offered: Cell::new(0),
+            shared: None,
             ends: OnceCell::new(),
             is_condemned: Cell::new(false),
             has_unread: Cell::new(false),
@@ -328,6 +348,11 @@ impl Pace {
             self.release_body();
         }
         self.holds_body.get()
+    }
+
+    /// Of a request on a connection that others share.
+    pub(crate) fn sharing(deadline: Deadline, settings: &Settings, client: Rc<Client>) -> Pace {
+        Pace { shared: Some((client, Cell::new(0))), ..Pace::new(deadline, settings) }
     }
 
     /// The fast path asked in vain; the general path is to ask again, and knows what was tried.
@@ -420,8 +445,8 @@ impl Pace {
     }
 
     /// A piece of an answer is given out: until the next one is asked for, the client keeps us waiting.
-    pub(crate) fn offer(&self) {
-        self.pieces.set(self.pieces.get() + 1);
+    pub(crate) fn offer(&self, bytes: usize) {
+        self.offered.set(self.offered.get() + bytes as u64);
         self.deadline.progress();
         self.deadline.is_offered(true);
     }
@@ -439,17 +464,42 @@ impl Pace {
     /// True when the client takes too little: less than the least rate since it was judged last, or nothing at all.
     fn judge(&self) -> bool {
         let Some(waited) = self.deadline.debt_is_due() else { return false };
+        if let Some((client, _)) = &self.shared {
+            let requests = client.streams.get().saturating_sub(client.tunnels.get()).max(1);
+            let crowd = client.is_full.get().then(|| Crowd { taken: client.taken(), requests: requests as u64 });
+            return self.judge_shared(crowd, waited);
+        }
         let held = self.ends.get().and_then(|ends| held::bytes(ends.as_ref()?));
         self.judge_by(held, waited)
+    }
+
+    /// The same for a request on a shared connection. What it took itself is enough; and while the socket takes no more,
+    /// so is what the connection took for all of its requests: it is not for this one to say who comes first.
+    fn judge_shared(&self, crowd: Option<Crowd>, waited: Duration) -> bool {
+        let (offered, least) = (self.offered.get(), taken_least(self.body_rate_min, waited));
+        let own = offered.saturating_sub(self.taken.replace(offered));
+        let is_enough = match (crowd, &self.shared) {
+            (Some(Crowd { taken: Some(taken), requests }), Some((_, before))) => {
+                let all = taken.saturating_sub(before.replace(taken));
+                own >= least || all >= least.saturating_mul(requests)
+            }
+            // Nobody tells what was taken.
+            (Some(_), _) => own >= 1,
+            (None, _) => own >= least,
+        };
+        self.pronounce(is_enough)
     }
 
     fn judge_by(&self, held: Option<u64>, waited: Duration) -> bool {
         let (taken, least) = match held {
             Some(held) => (self.given.get().saturating_sub(held), taken_least(self.body_rate_min, waited)),
             // Nobody tells what was taken, so anything that moved is enough.
-            None => (self.given.get() + self.pieces.get(), 1),
+            None => (self.given.get() + self.offered.get(), 1),
         };
-        let is_enough = taken.saturating_sub(self.taken.replace(taken)) >= least;
+        self.pronounce(taken.saturating_sub(self.taken.replace(taken)) >= least)
+    }
+
+    fn pronounce(&self, is_enough: bool) -> bool {
         if is_enough {
             self.deadline.forgive();
         }
@@ -465,6 +515,12 @@ impl Pace {
             _ => BodyCut::Stalled,
         }
     }
+}
+
+/// The requests on a connection whose socket takes no more, and what the kernel says that it has taken.
+struct Crowd {
+    taken: Option<u64>,
+    requests: u64,
 }
 
 /// What a client must take of an answer in the time that it keeps us waiting. Without a rate, something.

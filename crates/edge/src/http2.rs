@@ -73,7 +73,7 @@ pub(crate) async fn serve(core: Rc<Core>, client: Rc<Client>, stream: ClientStre
     stream.keep_alive();
     client.pace.enter(Phase::Shared);
     client.pace.deadline.arm(core.settings().header_timeout);
-    let wire = Wire::new(Rc::clone(&core), stream, first);
+    let wire = Wire::new(Rc::clone(&core), Rc::clone(&client), stream, first);
     let mut patience = Patience { core: Rc::clone(&core), client: Rc::clone(&client), is_closing: false };
     let mut handshake = pin!(builder(core.settings()).handshake(wire.clone()));
     let shaken = std::future::poll_fn(|cx| {
@@ -208,7 +208,8 @@ impl Serving {
             None => return respond.send_reset(Reason::REFUSED_STREAM),
         };
         let Patience { core, client, .. } = &self.patience;
-        let (open, pace) = (OpenStream::begin(core, client, false), Pace::new(core.deadlines.add(), core.settings()));
+        let open = OpenStream::begin(core, client, false);
+        let pace = Pace::sharing(core.deadlines.add(), core.settings(), Rc::clone(client));
         let stream = stream::serve(Rc::clone(core), Rc::clone(client), Rc::new(pace), open, request, respond);
         self.places[place].stream = Some(Box::pin(stream));
         self.bells.ring(place);

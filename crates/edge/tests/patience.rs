@@ -160,6 +160,58 @@ fn a_reader_that_does_not_read_is_cut() {
     }
 }
 
+/// A client's first bytes over HTTP/2: GET / with windows that never close.
+fn wide_open() -> Vec<u8> {
+    let settings = [0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 4, 0x7f, 0xff, 0xff, 0xff];
+    let window = [0, 0, 4, 8, 0, 0, 0, 0, 0, 0x7f, 0xff, 0, 0];
+    let head = [&[0x82, 0x86, 0x84, 0x41, 6], b"a.test".as_slice()].concat();
+    let headers = [&[0, 0, head.len() as u8, 1, 5, 0, 0, 0, 1], head.as_slice()].concat();
+    [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".as_slice(), &settings, &window, &headers].concat()
+}
+
+/// Goal: over HTTP/2 a slow reader whose buffers are large is not cut while the kernel says that it reads, though its
+/// socket makes no room for a minute; when it reads no more, it is cut and frees its upstream.
+#[test]
+fn a_slow_reader_of_http2_is_known_by_what_it_takes() {
+    const READ_EACH_SECOND: usize = 20 * 1024;
+    for fast in PATHS {
+        let app = App::start(|_, stream| {
+            let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+            let piece = [b"10000\r\n".as_slice(), &[b'x'; 0x10000], b"\r\n"].concat();
+            while stream.write_all(&piece).is_ok() {}
+            false
+        });
+        let (clock, simulation) = Clock::simulated(1, Timestamp::from_millis(0));
+        let site = Site::start_at(clock, |settings| settings.fast_path = fast, |_| {});
+        site.serve(&[app.upstream("one")]);
+        let a_second = || {
+            let before = site.edge.rounds();
+            simulation.advance(Duration::from_secs(1));
+            eventually("every core goes round", || {
+                site.edge.rounds().iter().zip(&before).all(|(now, before)| now > before)
+            });
+        };
+        let mut wire = site.connect();
+        wire.send(&wide_open());
+        let mut part = vec![0; READ_EACH_SECOND];
+        for _ in 0..100 {
+            wire.reader.read_exact(&mut part).unwrap();
+            a_second();
+        }
+        assert_eq!(site.edge.in_flight("one").requests, 1, "fast {fast}: it reads");
+        let is_cut = (0..200).any(|_| {
+            a_second();
+            site.edge.in_flight("one").requests == 0
+        });
+        assert!(is_cut, "fast {fast}: it reads no more");
+        let stopping = site.begin_stop(Duration::from_secs(60));
+        while !stopping.is_finished() {
+            simulation.advance(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
 /// Goal: who drips a body is told 408 after half a minute of being waited for, on both ways, however long a body may stand
 /// still.
 #[test]

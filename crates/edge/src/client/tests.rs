@@ -55,3 +55,50 @@ fn without_the_kernel_room_counts() {
     assert_eq!(cut_after(100_000, false), None);
     assert!(cut_after(0, false).is_some_and(|second| second <= 61), "what the kernel took at first looks taken");
 }
+
+/// A request whose client opens its window for so many bytes a second of it, on a connection that others share. After how
+/// many seconds within half an hour it is cut. `crowd` says what that connection takes a second, its socket being full, and
+/// for how many requests.
+fn shared_cut_after(rate: u64, crowd: Option<(Option<u64>, u64)>) -> Option<u64> {
+    let mut settings = Settings::new(PathBuf::new());
+    settings.body_timeout = Duration::from_secs(30);
+    let all = Rc::new(Deadlines::new(settings.body_rate_min, settings.body_timeout));
+    let address = "192.0.2.1:1".parse().unwrap();
+    let client = Rc::new(Client::new(address, true, 443, &settings, &all));
+    let pace = Pace::sharing(all.add(), &settings, client);
+    pace.pass_on(None);
+    for second in 0..1800 {
+        pace.offer(usize::try_from(rate).unwrap());
+        (0..20).for_each(|part| all.sweep(Moment::from_nanos((second * 1000 + part * 50) * 1_000_000)));
+        let Some(waited) = pace.deadline.debt_is_due() else { continue };
+        let crowd = crowd.map(|(taken, requests)| Crowd { taken: taken.map(|taken| taken * second), requests });
+        if pace.judge_shared(crowd, waited) {
+            assert!(pace.is_expired());
+            assert_eq!(pace.why_cut(), BodyCut::Stalled);
+            return Some(second);
+        }
+    }
+    None
+}
+
+/// Goal: a request of a shared connection is cut when its client takes less than the least rate of it, and not when it
+/// only waits for its turn on a socket that is full: then the connection must take as much for each of its requests.
+#[test]
+fn a_request_is_not_cut_for_those_it_shares_with() {
+    let check = |rate, crowd, expected: Option<u64>| {
+        assert_eq!(shared_cut_after(rate, crowd), expected, "{rate} bytes a second, {crowd:?}");
+    };
+    check(7_000, None, None);
+    check(120, None, None);
+    check(50, None, Some(30));
+    check(0, None, Some(30));
+    // 56 kbit/s, of which this one gets nothing: twenty requests are in front of it.
+    check(0, Some((Some(7_000), 21)), None);
+    check(0, Some((Some(120), 1)), None);
+    check(0, Some((Some(120), 2)), Some(30));
+    check(120, Some((Some(120), 100)), None);
+    check(0, Some((Some(0), 1)), Some(30));
+    // Nobody tells what was taken.
+    check(1, Some((None, 100)), None);
+    check(0, Some((None, 1)), Some(30));
+}

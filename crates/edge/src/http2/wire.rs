@@ -11,6 +11,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::client::Client;
 use crate::core::Core;
 use crate::stream::ClientStream;
 
@@ -23,6 +24,7 @@ pub(super) struct Wire(Rc<RefCell<Inner>>);
 
 struct Inner {
     core: Rc<Core>,
+    client: Rc<Client>,
     stream: ClientStream,
     /// Bytes that were read before it was known what they are.
     first: Bytes,
@@ -35,9 +37,9 @@ struct Inner {
 }
 
 impl Wire {
-    pub(super) fn new(core: Rc<Core>, stream: ClientStream, first: Bytes) -> Wire {
+    pub(super) fn new(core: Rc<Core>, client: Rc<Client>, stream: ClientStream, first: Bytes) -> Wire {
         let gathered = Vec::new();
-        let inner = Inner { core, stream, first, gathered, written: 0, is_unflushed: false };
+        let inner = Inner { core, client, stream, first, gathered, written: 0, is_unflushed: false };
         Wire(Rc::new(RefCell::new(inner)))
     }
 
@@ -62,10 +64,13 @@ impl Inner {
         self.is_unflushed = true;
         while self.written < self.gathered.len() {
             let rest = &self.gathered[self.written..];
-            let written = ready!(Pin::new(&mut self.stream).poll_write(cx, rest))?;
+            let written = Pin::new(&mut self.stream).poll_write(cx, rest);
+            self.client.is_full(&self.stream, written.is_pending());
+            let written = ready!(written)?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
+            self.client.wrote(written);
             self.written += written;
         }
         self.written = 0;

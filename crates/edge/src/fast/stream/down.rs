@@ -85,7 +85,7 @@ impl Crossing<'_> {
             return sent.map_err(|_| GONE);
         }
         self.exchange.record.send(bytes.len() as u64);
-        self.pace.offer();
+        self.pace.offer(bytes.len());
         // A claim that is made only when there is something to send; h2 enlarges it to what is sent.
         send.reserve_capacity(1);
         self.held = Some((bytes, is_last));
