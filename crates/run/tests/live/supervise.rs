@@ -37,7 +37,7 @@ async fn a_hung_replica_is_replaced() {
     site.deploy(spec).await.unwrap();
     let hung = site.pids("api")[0];
     send(hung, Signal::STOP);
-    site.until("api", "unhealthy", |status| status.healthy == 1).await;
+    site.until("api", "unhealthy", |status| status.healthy == 1 || !lives(hung)).await;
     until("gone", || !lives(hung)).await;
     site.until("api", "whole again", |status| status.healthy == 2 && status.replicas.len() == 2).await;
     site.end().await;
