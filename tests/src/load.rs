@@ -185,6 +185,8 @@ async fn drive(load: Load, enough: &AtomicBool, so_far: &Mutex<SoFar>) -> Report
     let sockets: Vec<_> = (0..load.web_sockets)
         .map(|number| tokio::task::spawn_local(web_socket::keep_talking(number, Rc::clone(&load), Rc::clone(&account))))
         .collect();
+    // They begin even where every request is overdue already.
+    tokio::task::yield_now().await;
     dispatch(&load, &account, enough, so_far).await;
     account.closing.set(true);
     for socket in sockets {

@@ -4,8 +4,10 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::Child;
 use std::sync::mpsc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
+use prumo_tests::ask::{self, Answer};
 use prumo_tests::process::eventually;
 use prumo_tests::site::{Said, Site, file, finish};
 
@@ -27,24 +29,51 @@ fn await_line(child: &mut Child, text: &'static str) -> Option<String> {
     line.recv_timeout(WITHIN).ok()
 }
 
-/// Goal: a deploy that waits for the last request of what served before says so where no line can be drawn anew: for how
-/// many requests to whom, since when and how long at most; with `--quiet` and in JSON it says nothing of it.
-#[test]
-fn a_deploy_says_what_it_waits_for() {
+/// Longer than a deploy waits in silence before it says what it waits for.
+const SILENCE: Duration = Duration::from_secs(7);
+
+/// A site whose one replica has a request that is answered when the file `answer` is there, and that request.
+fn busy_site() -> (Site, JoinHandle<std::io::Result<Answer>>) {
     let mut site =
         Site::new(&file("[ZOO] wait-for [SITE]/answer", 1, "").replace("drain = \"10s\"", "drain = \"10m\""));
     site.up();
     site.await_healthy("web");
     let edge = site.edge();
-    let slow = std::thread::spawn(move || prumo_tests::ask::get(edge, "/whoami"));
+    let slow = std::thread::spawn(move || ask::get(edge, "/whoami"));
     assert!(eventually(WITHIN, || site.root().join("answer.asked").exists()), "the request is on its way");
+    (site, slow)
+}
+
+/// Goal: a deploy that waits for the last request of what served before says so where no line can be drawn anew: for how
+/// many requests to whom, since when and how long at most.
+#[test]
+fn a_deploy_says_what_it_waits_for() {
+    let (site, slow) = busy_site();
     let mut deploy = site.spawn(&["deploy"]);
-    let line = await_line(&mut deploy, "waiting for").expect("it says what it waits for");
+    let line = await_line(&mut deploy, "waiting for one request").expect("it says what it waits for");
     assert!(line.contains("web  release 2  waiting for one request to web-1, "), "{line}");
     assert!(line.ends_with("s of at most 600s"), "{line}");
     site.write("answer", "");
     assert_eq!(finish(deploy, "", WITHIN).code, Some(0), "{}", site.story());
     assert_eq!(slow.join().unwrap().unwrap().status, 200, "{}", site.story());
+}
+
+/// Goal: whoever asks for no remarks, or for JSON, is told nothing of waiting.
+#[test]
+fn a_quiet_deploy_waits_in_silence() {
+    let deploys = ["--quiet", "--json"].map(|option| {
+        let (site, slow) = busy_site();
+        let deploy = site.spawn(&["deploy", option]);
+        (site, slow, deploy)
+    });
+    std::thread::sleep(SILENCE);
+    for (site, slow, deploy) in deploys {
+        site.write("answer", "");
+        let said = finish(deploy, "", WITHIN);
+        assert_eq!(said.code, Some(0), "{}", site.story());
+        assert!(!said.out.contains("waiting") && !said.err.contains("waiting"), "{said:?}");
+        assert_eq!(slow.join().unwrap().unwrap().status, 200, "{}", site.story());
+    }
 }
 
 /// Goal: who has scaled finds so many replicas healthy, and no other left.

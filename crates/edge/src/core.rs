@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -48,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) keeps_idle: AtomicBool,
     /// Whether web sockets are told that this process goes away.
     pub(crate) says_farewell: AtomicBool,
+    /// Web sockets that have not been told so.
+    pub(crate) untold: AtomicUsize,
     /// The listening sockets once more, to hand them to a successor. Closed when a core stops accepting.
     pub(crate) handover: Mutex<Vec<ListeningSocket>>,
     /// Requests that no route takes.

@@ -4,7 +4,7 @@ mod certificates;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -122,6 +122,7 @@ impl Edge {
             crowd,
             keeps_idle: AtomicBool::new(false),
             says_farewell: AtomicBool::new(false),
+            untold: AtomicUsize::new(0),
             handover: Mutex::new(handover),
             unrouted: Arc::new(RouteCells::new("", "", cores)),
             core_lost: Notify::new(),
@@ -293,6 +294,11 @@ impl Edge {
     /// again at once and meet the one after it. Each hears it between two frames.
     pub fn say_farewell(&self) {
         self.inner.shared.says_farewell.store(true, Ordering::Relaxed);
+    }
+
+    /// How many web sockets have not been told so yet.
+    pub fn untold(&self) -> usize {
+        self.inner.shared.untold.load(Ordering::Relaxed)
     }
 
     /// Whether nothing picks the upstream any more once `generation`, which no longer has it, is everywhere; and what

@@ -8,6 +8,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -61,6 +62,7 @@ where
         frames.follow(&down_side.pending);
         down_side.frames = Some(frames);
     }
+    let mut untold = is_web_socket.then(|| Untold::count(core));
     let mut lingering = None;
     let mut silence = None;
     let mut farewell = std::pin::pin!(core.farewell.notified());
@@ -76,6 +78,9 @@ where
         let up = up_side.poll(cx, &core.scratch, &mut client, &mut upstream)?;
         let has_left = down_side.has_left;
         let down = down_side.poll(cx, &core.scratch, &mut upstream, &mut client)?;
+        if has_left {
+            untold = None;
+        }
         let is_over = has_left || down.is_ready();
         let waited = is_over && {
             let linger = lingering.get_or_insert_with(|| core.clock.sleep(LINGER));
@@ -92,6 +97,22 @@ where
         tracing::debug!(replica = seat.upstream.id(), %error, "tunnel cut");
     }
     record.send(down_side.carried);
+}
+
+/// A web socket that has not been told of a farewell. Counted, so that who says it can wait for the last one to hear it.
+struct Untold<'a>(&'a Core);
+
+impl<'a> Untold<'a> {
+    fn count(core: &'a Core) -> Untold<'a> {
+        core.shared.untold.fetch_add(1, Ordering::Relaxed);
+        Untold(core)
+    }
+}
+
+impl Drop for Untold<'_> {
+    fn drop(&mut self) {
+        self.0.shared.untold.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// A while in which nothing has moved, as far as is known.

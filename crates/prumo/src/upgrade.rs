@@ -47,8 +47,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(10);
 /// How long clients of web sockets have for their own farewell when the elder's time is up.
 const FAREWELL_WITHIN: Duration = Duration::from_secs(5);
 
-/// The same when nobody serves meanwhile: long enough to be told.
-const FAREWELL_IN_A_HURRY: Duration = Duration::from_millis(200);
+/// How long they may take to be told when nobody serves meanwhile.
+const TOLD_IN_A_HURRY: Duration = Duration::from_secs(5);
 
 /// A wish for a successor.
 pub(crate) struct Wish {
@@ -232,7 +232,13 @@ impl Heir {
         }
         if notify::is_watched() && self.has_crashed(clock).await {
             edge.say_farewell();
-            return clock.sleep(FAREWELL_IN_A_HURRY).await;
+            let told = async {
+                while edge.untold() > 0 {
+                    clock.sleep(LOOK_EVERY).await;
+                }
+            };
+            // Who does not take what is written to it is not waited for.
+            return clock.timeout(TOLD_IN_A_HURRY, told).await.unwrap_or_default();
         }
         std::future::pending::<()>().await;
     }

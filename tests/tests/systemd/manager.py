@@ -55,8 +55,6 @@ def listen():
             sender = struct.unpack("3i", payload)[0]
     said = dict(line.split("=", 1) for line in data.decode().splitlines())
     heard = sender == main
-    with open(journal, "a", encoding="utf-8") as file:
-        file.write(json.dumps({"pid": sender, "said": said, "descriptors": len(descriptors), "heard": heard}) + "\n")
     for descriptor in descriptors:
         inode = os.fstat(descriptor).st_ino
         if heard and "FDSTORE" in said and inode not in store:
@@ -68,6 +66,9 @@ def listen():
             os.close(store.pop(inode)[0])
     if heard and "MAINPID" in said:
         main = int(said["MAINPID"])
+    # Last: who reads of it finds it done.
+    with open(journal, "a", encoding="utf-8") as file:
+        file.write(json.dumps({"pid": sender, "said": said, "descriptors": len(descriptors), "heard": heard}) + "\n")
 
 
 def stop(*_):

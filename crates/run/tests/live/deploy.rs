@@ -51,9 +51,9 @@ async fn a_bad_release_leaves_the_old_one_serving() {
     let before = site.pids("api");
     let mut bad = service("api", &["APP", "port", "$PORT", "status", "500", "print", "I am broken"]);
     // No check is given up before the release is, so that the last one is one that was answered.
-    (bad.health.start_within, bad.health.timeout) = (Duration::from_secs(5), Duration::from_secs(60));
+    (bad.health.start_within, bad.health.timeout) = (Duration::from_secs(10), Duration::from_secs(60));
     let error = site.deploy(bad).await.unwrap_err();
-    assert_eq!(error.message, "release 2 of `api` did not become healthy within 5s; release 1 still serves");
+    assert_eq!(error.message, "release 2 of `api` did not become healthy within 10s; release 1 still serves");
     assert!(error.because[0].ends_with("GET /health answered 500"), "{error}");
     assert!(error.lines.contains(&"I am broken".to_owned()), "{error}");
     site.until("api", "rid of the bad replicas", |status| status.replicas.len() == 2).await;
@@ -85,7 +85,7 @@ async fn a_wrong_port_is_named() {
     let site = folder.start().await;
     let mut bad = service("api", &["APP", "port", "0"]);
     // No check is given up before the release is, so that the last one is one that was answered.
-    (bad.health.start_within, bad.health.timeout) = (Duration::from_secs(5), Duration::from_secs(60));
+    (bad.health.start_within, bad.health.timeout) = (Duration::from_secs(10), Duration::from_secs(60));
     bad.replicas = 1;
     let error = site.deploy(bad).await.unwrap_err();
     assert!(error.because[0].contains("nothing listens on 127.0.0.1:"), "{error}");

@@ -48,7 +48,7 @@ async fn a_flood_is_bounded() {
 async fn following_misses_nothing() {
     let folder = Folder::new();
     let site = folder.start().await;
-    let script = "i=0; while true; do echo $i; i=$((i+1)); sleep 0.005; done";
+    let script = "i=0; while true; do echo $i; i=$((i+1)); sleep 0.05; done";
     site.deploy(worker("job", &["sh", "-c", script])).await.unwrap();
     site.until_printed("job", "30").await;
     let Lines { past, following } = site.run.logs("job", 10, true).unwrap();
