@@ -38,11 +38,21 @@ pub struct Events {
 impl Client {
     /// Connects to the prumo of this state folder.
     pub async fn connect(state: &Path, clock: &Clock, stage: &Stage) -> Result<Client, Refusal> {
-        let stream = open(&state.join("run")).await.map_err(|error| not_running(state, &error))?;
+        Client::find(state, clock, stage).await?.ok_or_else(|| not_running(state))
+    }
+
+    /// The same; nothing when no prumo runs there.
+    pub async fn find(state: &Path, clock: &Clock, stage: &Stage) -> Result<Option<Client>, Refusal> {
+        use std::io::ErrorKind::{ConnectionRefused, NotFound};
+        let stream = match open(&state.join("run")).await {
+            Ok(stream) => stream,
+            Err(error) if matches!(error.kind(), NotFound | ConnectionRefused) => return Ok(None),
+            Err(error) => return Err(out_of_reach(state, &error)),
+        };
         let (sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
         stage.spawn("command socket", async move { drop(connection.await) });
-        Ok(Client { sender, clock: clock.clone() })
+        Ok(Some(Client { sender, clock: clock.clone() }))
     }
 
     /// Asks for a document.
@@ -132,15 +142,15 @@ async fn open(folder: &Path) -> std::io::Result<UnixStream> {
     UnixStream::connect(format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd())).await
 }
 
-fn not_running(state: &Path, error: &std::io::Error) -> Refusal {
-    use std::io::ErrorKind::{ConnectionRefused, NotFound, PermissionDenied};
+fn not_running(state: &Path) -> Refusal {
+    Refusal::new(RefusalKind::Failed, format!("no prumo is running on the state folder {}", state.display()))
+        .hint("`prumo up` starts it; `--state DIR` names another folder")
+}
+
+fn out_of_reach(state: &Path, error: &std::io::Error) -> Refusal {
     let state = state.display();
     match error.kind() {
-        NotFound | ConnectionRefused => {
-            Refusal::new(RefusalKind::Failed, format!("no prumo is running on the state folder {state}"))
-                .hint("`prumo up` starts it; `--state DIR` names another folder")
-        }
-        PermissionDenied => {
+        std::io::ErrorKind::PermissionDenied => {
             Refusal::new(RefusalKind::Forbidden, format!("the state folder {state} belongs to another user"))
                 .hint("run the command as the user who runs prumo, or as root")
         }
@@ -163,4 +173,24 @@ fn refusal_in(bytes: &[u8]) -> Refusal {
         Refusal::new(RefusalKind::Failed, "prumo answered something that this version does not understand")
             .hint("is the running prumo of another version? `prumo status` tells")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use prumo_drain::Drain;
+
+    use super::*;
+
+    /// Goal: that no prumo runs is told apart from one that cannot be reached.
+    #[tokio::test]
+    async fn none_is_not_the_same_as_out_of_reach() {
+        let (state, clock) = (tempfile::tempdir().unwrap(), Clock::system());
+        let stage = Drain::new(clock.clone()).stage("client");
+        let find = async || Client::find(state.path(), &clock, &stage).await;
+        assert!(find().await.unwrap().is_none());
+        assert!(Client::connect(state.path(), &clock, &stage).await.is_err());
+        std::fs::write(state.path().join("run"), "").unwrap();
+        let refusal = find().await.err().unwrap();
+        assert!(refusal.message.contains("cannot be reached"), "{}", refusal.message);
+    }
 }

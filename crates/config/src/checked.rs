@@ -291,6 +291,11 @@ impl<'t> Reader<'t> {
         }
     }
 
+    /// How many mistakes were found so far.
+    pub(crate) fn found(&self) -> usize {
+        self.drafts.len()
+    }
+
     /// Notes that a value cannot be used, with the form of its kind as the hint.
     pub(crate) fn refuse<K: Kind, T>(&mut self, entry: &Entry<'_>, why: &str) -> Option<T> {
         let hint = if K::FORM.is_empty() { entry.setting.for_example() } else { K::FORM.to_owned() };

@@ -128,7 +128,7 @@ fn merge_at<'t>(tree: &mut DeTable<'t>, overlay: &DeTable<'t>, path: &mut Vec<St
 }
 
 /// What may be asked of a replica. An overlay that chooses one replaces whatever was chosen below it.
-const CHECKS: [&str; 5] = ["path", "tcp", "run", "status", "body"];
+const CHECKS: [&str; 7] = ["path", "grpc", "web_socket", "tcp", "run", "status", "body"];
 
 fn is_health(path: &[String]) -> bool {
     matches!(path, [service, _, health] if service == "service" && health == "health")

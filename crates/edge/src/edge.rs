@@ -414,7 +414,7 @@ impl Edge {
         let table = self.inner.shared.table.load();
         let has_upstream =
             |service: &String| table.services.get(service).is_some_and(|upstreams| !upstreams.is_empty());
-        let routed = table.routes.iter().flat_map(|known| known.route.services().map(str::to_owned));
+        let routed = table.routes.iter().flat_map(|known| known.route.asked().map(str::to_owned));
         let mut without: Vec<String> = routed.filter(|service| !has_upstream(service)).collect();
         without.sort();
         without.dedup();

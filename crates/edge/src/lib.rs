@@ -53,6 +53,7 @@ mod json;
 mod linger;
 mod link;
 mod metrics;
+mod named_file;
 mod outside;
 mod serve;
 mod settings;
@@ -79,4 +80,4 @@ pub use crate::settings::{
     Secure, Settings, Share, ShowCertificate, Target, Template, TraceFrom, Tracing, Traffic, UnixSocket, Upstream,
     Wanted,
 };
-pub use crate::tls::{CertificateState, examine, examine_client_certificates};
+pub use crate::tls::{CertificateState, certificate_for, examine, examine_client_certificates};

@@ -7,6 +7,7 @@ mod rules;
 mod store;
 mod x509;
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -121,9 +122,30 @@ pub struct CertificateState {
 /// Whether certificate files could serve, without serving them: they exist, can be read and belong together. Whether
 /// they are valid now, the dates say.
 pub fn examine(files: &CertificateFiles) -> Result<CertificateState, EdgeError> {
-    let pair = Pair::read(files)?;
-    let file = files.certificate.clone();
-    Ok(CertificateState { file, names: pair.names, valid_from: pair.valid_from, expires: pair.expires, trouble: None })
+    Pair::read(files).map(|pair| CertificateState::of(pair, files))
+}
+
+/// Which of these certificates a client that can verify each of them is shown for `host`, and those that cannot serve.
+pub fn certificate_for<'f>(host: &str, files: &'f [CertificateFiles]) -> (Option<CertificateState>, Vec<&'f Path>) {
+    let (mut pairs, mut unread) = (Vec::new(), Vec::new());
+    for files in files {
+        match Pair::read(files) {
+            Ok(pair) => pairs.push((pair, files)),
+            Err(_) => unread.push(files.certificate.as_path()),
+        }
+    }
+    let names = Names::new(pairs.iter().map(|(pair, _)| pair), None);
+    let chosen = names.first(host).cloned();
+    let mut pairs = pairs.into_iter();
+    let found = chosen.and_then(|key| pairs.find(|(pair, _)| Arc::ptr_eq(&pair.key, &key)));
+    (found.map(|(pair, files)| CertificateState::of(pair, files)), unread)
+}
+
+impl CertificateState {
+    fn of(pair: Pair, files: &CertificateFiles) -> CertificateState {
+        let Pair { names, valid_from, expires, .. } = pair;
+        CertificateState { file: files.certificate.clone(), names, valid_from, expires, trouble: None }
+    }
 }
 
 /// Whether clients could be asked for certificates by this rule.

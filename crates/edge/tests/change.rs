@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use prumo_edge::{Edge, EdgeError, InFlight, Port, Settings};
+use prumo_edge::{Action, Edge, EdgeError, Forward, InFlight, Port, Route, Settings, Target};
 use site::{App, Gate, Raised, Site, Wire, eventually, reply_with};
 
 /// Goal: swapping upstreams a hundred times under load loses no request, and an upstream that is settled away and has
@@ -276,7 +276,7 @@ fn a_taken_port_names_its_owner() {
     }
 }
 
-/// Goal: the report says which services cannot be served.
+/// Goal: the report says which services cannot be served, of those that are asked.
 #[test]
 fn reports_services_without_upstream() {
     let (site, app) = (Site::start(), App::named("one"));
@@ -286,5 +286,11 @@ fn reports_services_without_upstream() {
     assert_eq!((report.generation, report.settled), (generation, generation));
     assert_eq!((report.cores, report.cores_living), (2, 2));
     assert!(report.services_without_upstream.is_empty());
+    let share = |service: &str, weight| Target { service: service.to_owned(), weight };
+    let shared = |canary| Forward { to: vec![share("app", 1), share("canary", canary)], ..Forward::to("app") };
+    for (weight, expected) in [(0, &[][..]), (1, &["canary"])] {
+        site.edge.routes(vec![Route::new("all", Action::Forward(shared(weight)))]).unwrap();
+        assert_eq!(site.edge.report().services_without_upstream, expected, "{weight}");
+    }
     assert!(Wire::connect(site.http()).stream().peer_addr().is_ok());
 }

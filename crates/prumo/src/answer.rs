@@ -9,7 +9,7 @@ use prumo_api::ask::{
 };
 use prumo_api::token::TokenError;
 use prumo_api::{Answering, Ask, Caller, Event, Refusal, RefusalKind, Reply};
-use prumo_clock::Timestamp;
+use prumo_clock::{Moment, Timestamp};
 use prumo_run::{Followed, Line, Step};
 use tokio::sync::mpsc;
 
@@ -28,8 +28,8 @@ enum About {
     Changing,
     /// This one, whatever it does.
     Service(String),
-    /// None: the program itself is replaced.
-    Prumo,
+    /// None: the program itself is replaced, by one that has until then to be ready.
+    Prumo { since: Moment, within: Duration },
 }
 
 /// The function that answers for this site.
@@ -63,7 +63,8 @@ async fn answer(site: &Arc<Site>, ask: Ask, caller: Caller) -> Result<Reply, Ref
         }
         Ask::Upgrade { program, within } => {
             let within = Duration::from_secs(within);
-            Ok(changing(site, About::Prumo, move |site, _| async move { site.upgrade(program, within, &actor).await }))
+            let about = About::Prumo { since: site.clock().now(), within };
+            Ok(changing(site, about, move |site, _| async move { site.upgrade(program, within, &actor).await }))
         }
         Ask::Rollback { service, to } => {
             Ok(changing(site, About::Service(service.clone()), move |site, steps| async move {
@@ -157,8 +158,9 @@ fn awaited(site: &Site, about: &About, last: Option<&Step>) -> Vec<prumo_api::as
     let names = match about {
         About::Changing => site.run().status().into_iter().map(|status| status.service).collect(),
         About::Service(name) => vec![name.clone()],
-        About::Prumo => {
-            let message = "waiting for the successor to be ready".to_owned();
+        About::Prumo { since, within } => {
+            let passed = site.clock().now().since(*since).as_secs();
+            let message = format!("waiting for the successor to be ready: {passed}s of at most {}s", within.as_secs());
             let (service, step) = ("prumo".to_owned(), "wait".to_owned());
             return vec![prumo_api::ask::Step { service, release: None, step, message, waiting: true }];
         }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use prumo_config::{Config, Route};
 use prumo_edge as edge;
+use prumo_run::driver::open_regular;
 use serde::{Deserialize, Serialize};
 
 use crate::state::write_whole;
@@ -89,16 +90,15 @@ pub(crate) fn routes(config: &Config, base: &Path, standing: &Standing) -> Vec<e
 }
 
 /// The site's page. Without it the maintenance goes on with ours.
-fn read_page(path: &PathBuf) -> Option<String> {
-    let length = std::fs::metadata(path).map(|metadata| metadata.len());
-    let text = match length {
-        Ok(length) if length > PAGE_BYTES_MAX => {
-            Err(std::io::Error::other(format!("it has more than {PAGE_BYTES_MAX} bytes")))
+fn read_page(path: &Path) -> Option<String> {
+    let read = || {
+        let file = open_regular(path)?;
+        if file.metadata()?.len() > PAGE_BYTES_MAX {
+            return Err(std::io::Error::other(format!("it has more than {PAGE_BYTES_MAX} bytes")));
         }
-        Ok(_) => std::fs::read_to_string(path),
-        Err(error) => Err(error),
+        std::io::read_to_string(file)
     };
-    text.inspect_err(|error| tracing::warn!(page = %path.display(), %error, "maintenance page not used")).ok()
+    read().inspect_err(|error| tracing::warn!(page = %path.display(), %error, "maintenance page not used")).ok()
 }
 
 #[cfg(test)]

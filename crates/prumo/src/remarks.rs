@@ -4,6 +4,7 @@ use std::path::Path;
 
 use prumo_config::{Action, Certificate, ClientCertificate, Config, Service};
 use prumo_run::SecretSource;
+use prumo_run::driver::open_regular;
 
 use crate::secrets::Secrets;
 use crate::wire;
@@ -43,7 +44,7 @@ pub(crate) fn about_services<'a>(
             let is_lost = kept.as_ref().is_some_and(|kept| !kept.contains(name));
             is_lost.then(|| format!("it is not kept yet: `prumo secret set {name}`"))
         }
-        SecretSource::File(path) => std::fs::File::open(base.join(path)).err().map(|error| error.to_string()),
+        SecretSource::File(path) => open_regular(&base.join(path)).err().map(|error| error.to_string()),
         // What prumo's own environment will be, and what a command says then, is not known now.
         SecretSource::Env(_) | SecretSource::Command(_) => None,
     };
@@ -66,7 +67,7 @@ pub(crate) fn about_certificate_files<'a>(
     let files = of_pairs.chain(of_clients).map(|file| base.join(file));
     files
         .filter_map(|file| {
-            let error = std::fs::File::open(&file).err()?;
+            let error = open_regular(&file).err()?;
             Some(format!("certificate file {}: it cannot be read on this machine: {error}", file.display()))
         })
         .collect()
@@ -81,7 +82,7 @@ pub(crate) fn about_the_edge(config: &Config, base: &Path) -> Vec<String> {
         remarks.push(format!("the socket {} cannot be made on this machine: {why}", socket.path.display()));
     }
     if let Some(page) = &config.maintenance.page
-        && let Err(error) = std::fs::File::open(base.join(page))
+        && let Err(error) = open_regular(&base.join(page))
     {
         let page = page.display();
         remarks.push(format!("the maintenance page `{page}` cannot be read: {error}; prumo's own takes its place"));

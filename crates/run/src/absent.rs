@@ -2,7 +2,7 @@
 //!
 //! Nothing is started and no secret is fetched: a secret may come from a command with effects of its own.
 
-use crate::desired::{Check, SecretSource, ServiceSpec, Value};
+use crate::desired::{SecretSource, ServiceSpec, Value};
 use crate::driver::environment::Environment;
 use crate::driver::user;
 use crate::release::check_folder;
@@ -26,11 +26,7 @@ pub fn absent(spec: &ServiceSpec, lacks: &dyn Fn(&SecretSource) -> Option<String
     if folder.is_err() {
         return absent;
     }
-    let asked = match &spec.health.check {
-        Check::Command(run) => run.first(),
-        _ => None,
-    };
-    for program in spec.run.first().into_iter().chain(asked) {
+    for program in spec.programs() {
         absent.extend(environment.find_program(program, &spec.folder).err());
     }
     absent.dedup();

@@ -65,6 +65,15 @@ impl ServiceSpec {
         *self == counted_alike
     }
 
+    /// The programs that must be there: its own, and that of its check.
+    pub(crate) fn programs(&self) -> impl Iterator<Item = &String> {
+        let asked = match &self.health.check {
+            Check::Command(argv) => argv.first(),
+            _ => None,
+        };
+        self.run.first().into_iter().chain(asked)
+    }
+
     /// A short fingerprint of the definition, for people who compare releases.
     pub fn digest(&self) -> String {
         let uncounted = ServiceSpec { replicas: 0, ..self.clone() };

@@ -10,6 +10,7 @@ pub mod secret;
 pub mod tool;
 
 pub use limits::raise_files;
+pub use secret::open_regular;
 pub use user::numbers as user_numbers;
 
 pub(crate) mod environment;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::desired::{Check, Listen, ServiceSpec};
+use crate::desired::{Listen, ServiceSpec};
 use crate::driver::environment::Environment;
 use crate::driver::process::user_of;
 use crate::driver::user::{self, User};
@@ -201,12 +201,10 @@ pub(crate) fn preflight(
             check_socket(&spec, state)?;
         }
         let (environment, _) = environment(&spec, wiring)?;
-        let program = spec.run.first().ok_or("`run` is empty: there is nothing to start")?;
-        let asked = match &spec.health.check {
-            Check::Command(argv) => argv.first(),
-            _ => None,
-        };
-        for program in std::iter::once(program).chain(asked) {
+        if spec.run.is_empty() {
+            return Err("`run` is empty: there is nothing to start".to_owned());
+        }
+        for program in spec.programs() {
             environment.find_program(program, &spec.folder)?;
         }
         Ok(environment)

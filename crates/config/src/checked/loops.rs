@@ -54,8 +54,9 @@ pub(super) fn check(route: &RouteTable, section: &Section<'_>, reader: &mut Read
     let number = reader.ways.routes.len();
     reader.ways.routes.push((route.host.clone(), route.path.clone()));
     let Some(redirect) = &route.redirect else { return };
-    // A condition may be met before the redirect and not after it; and one of two actions is not meant.
-    if section.table.contains_key("when") || section.table.contains_key("to") {
+    // Whether the site answers over HTTPS may be said in another part. A condition may be met before the redirect and
+    // not after it; and one of two actions is not meant.
+    if !reader.is_whole() || section.table.contains_key("when") || section.table.contains_key("to") {
         return;
     }
     let written = section.table.get("redirect").and_then(|redirect| redirect.get_ref().get("to"));

@@ -20,6 +20,13 @@ pub(super) fn check(route: &RouteTable, section: &Section<'_>, reader: &mut Read
             reader.report(section.place(key), message, "leave it out: no service is asked");
         }
     }
+    // Either name may also come from a variable.
+    if let Some(mirror) = &route.mirror
+        && mirrors_itself_as_typed(section).is_none()
+        && route.to.iter().flatten().any(|target| target.service == mirror.to)
+    {
+        refuse_mirror(&mirror.to, section, reader);
+    }
     if let Some(template) = &route.rewrite {
         check_rewrite(template, route, section, reader);
     }
@@ -37,18 +44,25 @@ pub(super) fn check(route: &RouteTable, section: &Section<'_>, reader: &mut Read
 }
 
 /// A shadow is somebody else than the service that answers.
-pub(super) fn check_mirror(section: &Section<'_>, reader: &mut Reader<'_>) {
-    let Some(mirror) = section.table.get("mirror").and_then(|node| node.get_ref().get("to")?.get_ref().as_str()) else {
-        return;
-    };
-    let answers = section.table.get("to").is_some_and(|to| match to.get_ref() {
+pub(super) fn check_mirror_as_typed(section: &Section<'_>, reader: &mut Reader<'_>) {
+    if let Some(mirror) = mirrors_itself_as_typed(section) {
+        refuse_mirror(mirror, section, reader);
+    }
+}
+
+/// The shadow, when a service of the same name answers.
+fn mirrors_itself_as_typed<'n>(section: &Section<'n>) -> Option<&'n str> {
+    let mirror = section.table.get("mirror")?.get_ref().get("to")?.get_ref().as_str()?;
+    let answers = match section.table.get("to")?.get_ref() {
         DeValue::Table(shares) => shares.keys().any(|name| name.get_ref() == mirror),
         to => to.as_str() == Some(mirror),
-    });
-    if answers {
-        let message = format!("`mirror` copies requests to `{mirror}`, which already answers them");
-        reader.report(section.place("mirror"), message, "a shadow is another service: `[service.next]`, say");
-    }
+    };
+    answers.then_some(mirror)
+}
+
+fn refuse_mirror(mirror: &str, section: &Section<'_>, reader: &mut Reader<'_>) {
+    let message = format!("`mirror` copies requests to `{mirror}`, which already answers them");
+    reader.report(section.place("mirror"), message, "a shadow is another service: `[service.next]`, say");
 }
 
 fn check_rewrite(template: &Template, route: &RouteTable, section: &Section<'_>, reader: &mut Reader<'_>) {

@@ -17,8 +17,8 @@ use crate::value::{Cidr, duration};
 /// Rules about what was typed, which no other mistake in the same table can hide.
 pub(crate) fn as_typed(section: &Section<'_>, reader: &mut Reader<'_>) {
     match section.definition.name {
-        "edge" => ports_differ(section, reader),
-        "route" => rewrites::check_mirror(section, reader),
+        "edge" => ports_as_typed(section).into_iter().for_each(|ports| ports_differ(ports, section, reader)),
+        "route" => rewrites::check_mirror_as_typed(section, reader),
         _ => {}
     }
 }
@@ -102,6 +102,7 @@ fn at_most(
 
 /// A service is only asked over the network when it listens, and only given what it listens on.
 pub(crate) fn service(service: &ServiceTable, section: &Section<'_>, reader: &mut Reader<'_>) {
+    let before = reader.found();
     if service.group.is_some() && service.user.is_none() {
         let message = "`group` needs `user`";
         reader.report(section.place("group"), message, "add the `user` to run as, or leave `group` out");
@@ -109,10 +110,6 @@ pub(crate) fn service(service: &ServiceTable, section: &Section<'_>, reader: &mu
     if service.at.is_some() {
         runs_elsewhere(section, reader);
         return;
-    }
-    if reader.is_whole() {
-        let name = reader.path.last().cloned().unwrap_or_default();
-        reader.good.services.push((name, service.clone()));
     }
     let asks_network = service.health.as_ref().is_some_and(|health| {
         health.path.is_some() || health.grpc.is_some() || health.web_socket.is_some() || health.tcp
@@ -130,6 +127,10 @@ pub(crate) fn service(service: &ServiceTable, section: &Section<'_>, reader: &mu
             let hint = format!("write `listen = \"{}\"`", listen.as_str());
             reader.report(section.place("run"), message, hint);
         }
+    }
+    if reader.is_whole() && reader.found() == before {
+        let name = reader.path.last().cloned().unwrap_or_default();
+        reader.good.services.push((name, service.clone()));
     }
 }
 
@@ -181,17 +182,24 @@ fn uses(word: &str, variable: &str) -> bool {
     })
 }
 
-/// A bounded list of addresses.
+/// A bounded list of addresses, and two ports.
 pub(crate) fn edge(edge: &Edge, section: &Section<'_>, reader: &mut Reader<'_>) {
     addresses([("allow", &edge.allow), ("deny", &edge.deny)], section, reader);
+    // A port may also come from a variable, and is a number only now.
+    if let (Port::Number(http), Port::Number(https)) = (edge.http, edge.https)
+        && ports_as_typed(section).is_none()
+    {
+        ports_differ((http, https), section, reader);
+    }
 }
 
-fn ports_differ(section: &Section<'_>, reader: &mut Reader<'_>) {
+fn ports_as_typed(section: &Section<'_>) -> Option<(u16, u16)> {
     let port = |key| section.table.get(key).and_then(|node| port_as_typed(node.get_ref()));
-    if let (Some(http), Some(https)) = (port("http"), port("https"))
-        && http == https
-        && http != 0
-    {
+    port("http").zip(port("https"))
+}
+
+fn ports_differ((http, https): (u16, u16), section: &Section<'_>, reader: &mut Reader<'_>) {
+    if http == https && http != 0 {
         let message = format!("`http` and `https` both have port {http}");
         reader.report(section.place("https"), message, "give each its own port, or turn one \"off\"");
     }

@@ -73,3 +73,13 @@ fn json() {
     }] });
     assert_eq!(serde_json::to_value(&mistakes).unwrap(), expected);
 }
+
+/// Goal: of a file with mistakes, the services in which nothing is wrong are known, and no others.
+#[test]
+fn good_services_of_a_bad_file() {
+    let text = "[service.api]\nrun = \"api\"\n[service.worker]\nrun = \"worker\"\nlisten = \"nothing\"\n\
+                health = { tcp = true }\n[service.port]\nrun = \"port $PORT\"\nlisten = \"socket\"\n";
+    let mistakes = crate::read(text, "f", None, &|_| None).unwrap_err();
+    let names: Vec<&str> = mistakes.services().iter().map(|service| service.name.as_str()).collect();
+    assert_eq!((mistakes.count(), names), (2, vec!["api"]));
+}

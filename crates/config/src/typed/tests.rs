@@ -42,6 +42,11 @@ fn alternatives() {
         "service.s.health = { path = \"/\", body = \"ok\", every = \"1s\" }\nenv.a.service.s.health = { run = \"x\" }",
         "service.s.health = { run = \"x\", every = \"1s\" }",
     );
+    for other in ["grpc", "web_socket"] {
+        let chosen = format!("service.s.health.{other} = \"x\"");
+        check(&format!("service.s.health.path = \"/\"\nenv.a.{chosen}"), &chosen);
+        check(&format!("{chosen}\nenv.a.service.s.health.tcp = \"x\""), "service.s.health.tcp = \"x\"");
+    }
     check(
         "service.s.health = { path = \"/\" }\nenv.a.service.s.health.every = \"1s\"",
         "service.s.health = { path = \"/\", every = \"1s\" }",

@@ -17,6 +17,7 @@ use super::{OutsideReport, as_they_end};
 use crate::error::EdgeError;
 use crate::link;
 use crate::listen::is_shortage;
+use crate::named_file;
 use crate::settings::{Address, Outside, Place, Protocol, Secure, Upstream};
 
 /// A service with what is the same for all its addresses.
@@ -174,7 +175,7 @@ fn speaks_tls(settings: &Outside) -> bool {
 /// What is in the authority's file, where one is named and needed.
 pub(super) fn read_authority(settings: &Outside) -> Result<Option<Vec<u8>>, EdgeError> {
     let file = settings.authority.as_ref().filter(|_| speaks_tls(settings));
-    let read = |file: &PathBuf| std::fs::read(file).map_err(|error| bad_authority(file, error.to_string()));
+    let read = |file: &PathBuf| named_file::read(file).map_err(|error| bad_authority(file, error.to_string()));
     file.map(read).transpose()
 }
 

@@ -59,11 +59,19 @@ impl Route {
 
     /// The services it may send requests to, none if it answers itself.
     pub fn services(&self) -> impl Iterator<Item = &str> {
-        let targets = match &self.action {
-            Action::Forward(forward) => &forward.to[..],
+        self.targets().iter().map(|target| target.service.as_str())
+    }
+
+    /// Those of them that have a share of its requests.
+    pub(crate) fn asked(&self) -> impl Iterator<Item = &str> {
+        self.targets().iter().filter(|target| target.weight > 0).map(|target| target.service.as_str())
+    }
+
+    fn targets(&self) -> &[Target] {
+        match &self.action {
+            Action::Forward(forward) => &forward.to,
             Action::Files(_) | Action::Redirect(_) | Action::Answer(_) => &[],
-        };
-        targets.iter().map(|target| target.service.as_str())
+        }
     }
 
     /// The service that is sent copies of its requests.

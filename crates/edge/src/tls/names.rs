@@ -75,9 +75,14 @@ impl Names {
         choices.find(fits).or(first).or(self.fallback.as_ref())
     }
 
+    /// The certificate from a file for `name` that is offered first.
+    pub(crate) fn first(&self, name: &str) -> Option<&Arc<CertifiedKey>> {
+        self.choices(&lower(name)).next()
+    }
+
     /// Whether a certificate from a file is for `name`.
     pub(crate) fn covers(&self, name: &str) -> bool {
-        self.choices(&lower(name)).next().is_some()
+        self.first(name).is_some()
     }
 
     /// Whether `name` is a host of the world with a certificate that the world can verify: one that may be told to speak

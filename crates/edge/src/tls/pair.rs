@@ -13,6 +13,7 @@ use rustls::sign::CertifiedKey;
 use super::store::Store;
 use super::{provider, x509};
 use crate::error::EdgeError;
+use crate::named_file;
 use crate::settings::CertificateFiles;
 
 /// A certificate with its key, ready to serve, and what it says of itself.
@@ -55,7 +56,7 @@ const HINT_CERTIFICATE: &str = "give the full chain as PEM, the server's own cer
 const HINT_KEY: &str = "give the private key as PEM without a passphrase (often `privkey.pem`)";
 
 pub(super) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, EdgeError> {
-    let chain = CertificateDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let chain = text_of(file).and_then(|text| CertificateDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>());
     match chain {
         Ok(chain) if chain.is_empty() => Err(bad(file, "there is no certificate in it".to_owned(), HINT_CERTIFICATE)),
         Ok(chain) => Ok(chain),
@@ -64,7 +65,12 @@ pub(super) fn read_chain(file: &Path) -> Result<Vec<CertificateDer<'static>>, Ed
 }
 
 fn read_key(file: &Path) -> Result<PrivateKeyDer<'static>, EdgeError> {
-    PrivateKeyDer::from_pem_file(file).map_err(|error| unreadable(file, &error, HINT_KEY))
+    let key = text_of(file).and_then(|text| PrivateKeyDer::from_pem_slice(&text));
+    key.map_err(|error| unreadable(file, &error, HINT_KEY))
+}
+
+pub(super) fn text_of(file: &Path) -> Result<Vec<u8>, pem::Error> {
+    named_file::read(file).map_err(pem::Error::Io)
 }
 
 pub(super) fn unreadable(file: &Path, error: &pem::Error, hint: &'static str) -> EdgeError {

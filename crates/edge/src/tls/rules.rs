@@ -124,7 +124,8 @@ pub(super) fn files_of(settings: &ClientCertificates) -> impl Iterator<Item = &P
 
 fn read_revoked(file: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, EdgeError> {
     const HINT: &str = "give the authority's list of revoked certificates as PEM (`openssl crl -inform DER -in LIST`)";
-    let lists = CertificateRevocationListDer::pem_file_iter(file).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let lists = pair::text_of(file)
+        .and_then(|text| CertificateRevocationListDer::pem_slice_iter(&text).collect::<Result<Vec<_>, _>>());
     let lists = lists.map_err(|error| pair::unreadable(file, &error, HINT))?;
     if lists.is_empty() {
         return Err(pair::bad(file, "there is no list of revoked certificates in it".to_owned(), HINT));

@@ -15,6 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::pair::Pair;
 use super::{rules, x509};
+use crate::named_file;
 use crate::settings::{CertificateFiles, ClientCertificates};
 
 /// Where pairs are kept.
@@ -116,7 +117,7 @@ impl Store {
 fn text_of<'a>(files: impl Iterator<Item = &'a PathBuf>) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     for file in files {
-        text.extend(fs::read(file)?);
+        text.extend(named_file::read(file)?);
         text.push(b'\n');
     }
     Ok(text)

@@ -1,12 +1,12 @@
 //! Commands about the file itself: check, explain, plan.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use prumo_api::ask::PlanReport;
 use prumo_api::{Refusal, RefusalKind};
 use prumo_clock::Clock;
 use prumo_config::Config;
+use prumo_run::driver::open_regular;
 use serde_json::json;
 
 use super::args::Common;
@@ -87,7 +87,7 @@ impl Examined {
 fn examine(config: &Config, base: &Path) -> Examined {
     let now = Clock::system().wall();
     let mut examined = Examined::default();
-    let is_here = |file: &PathBuf| File::open(file).is_ok();
+    let is_here = |file: &PathBuf| open_regular(file).is_ok();
     for files in wire::certificates_for_the_edge(config, base) {
         if !is_here(&files.certificate) || !is_here(&files.key) {
             continue;

@@ -17,7 +17,7 @@ mod top;
 mod trust;
 
 use std::future::Future;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -100,8 +100,16 @@ pub(crate) struct Console {
 impl Console {
     /// The way to the running prumo.
     pub(crate) async fn connect(&self) -> Result<Client, Refusal> {
-        let state = state::locate(self.common.state.as_deref(), &self.common.file);
-        Client::connect(&state, &self.clock, &self.stage).await
+        Client::connect(&self.state(), &self.clock, &self.stage).await
+    }
+
+    /// The same; nothing when no prumo runs.
+    pub(crate) async fn find(&self) -> Result<Option<Client>, Refusal> {
+        Client::find(&self.state(), &self.clock, &self.stage).await
+    }
+
+    fn state(&self) -> PathBuf {
+        state::locate(self.common.state.as_deref(), &self.common.file)
     }
 
     /// The same for a command about the file: refuses a file or an overlay that is not the one that runs.

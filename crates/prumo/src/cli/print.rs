@@ -97,9 +97,10 @@ impl Printer {
         drop(writeln!(std::io::stderr().lock(), "{}", text.trim_end()));
     }
 
-    /// Says on standard error what went well and may still not be meant. In JSON it is a part of the answer.
+    /// Says on standard error what went well and may still not be meant; silent when quiet was asked for. In JSON it is a
+    /// part of the answer.
     pub(crate) fn warn(&self, text: &str) {
-        if !self.json {
+        if !self.json && !self.quiet {
             let text = format!("{} {}\n", self.paint(Colour::Yellow, "warning:"), printable(text));
             drop(std::io::stderr().lock().write_all(text.as_bytes()));
         }

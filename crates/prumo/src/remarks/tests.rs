@@ -27,3 +27,22 @@ fn says_what_is_missing() {
         ],
     );
 }
+
+/// Goal: a pipe that nobody writes to is a remark, and not waited for, wherever the file names one.
+#[test]
+fn pipes_are_not_waited_for() {
+    use rustix::fs::{CWD, Mode, mkfifoat};
+    let base = tempfile::tempdir().unwrap();
+    mkfifoat(CWD, base.path().join("pipe"), Mode::RUSR).unwrap();
+    let text = "certificate = [{ cert = \"pipe\", key = \"pipe\" }]\nmaintenance.page = \"pipe\"\n\
+                [service.api]\nrun = \"/bin/sh\"\nenvironment.KEY.file = \"pipe\"\n";
+    let config = prumo_config::read(text, "prumo.toml", None, &|_| None).unwrap();
+    let said = [
+        about_certificate_files(&config.certificates, &config.client_certificates, base.path()),
+        about_services(config.services.values(), base.path(), &Secrets::new(base.path())),
+        about_the_edge(&config, base.path()),
+    ];
+    let count =
+        said.iter().map(|remarks| remarks.iter().filter(|remark| remark.contains("not a regular file")).count());
+    assert_eq!(count.collect::<Vec<_>>(), [2, 1, 1], "{said:?}");
+}

@@ -26,7 +26,7 @@ impl Site {
             let took = self.milliseconds_since(asked);
             let (config, standing) = (self.config(), self.standing());
             let open = || config.routes.iter().filter(|route| !standing.closes(route));
-            let is_asked = |name: &str| open().any(|route| route.services().any(|to| to == name));
+            let is_asked = |name: &str| open().any(|route| route.asked().any(|to| to == name));
             let of = |service: &ServiceStatus| service_health(service, is_asked(&service.service), took);
             checks.extend(status.services.iter().map(of));
         }
@@ -146,7 +146,7 @@ fn service_health(service: &ServiceStatus, is_asked: bool, took: f64) -> HealthC
     HealthCheck { name: format!("service/{}", service.service), status, response_time_ms: took, message }
 }
 
-/// One measure for every service: who is asked, because an open route leads there, and has nobody to answer is unhealthy,
+/// One measure for every service: who is asked, because an open route leads there with a share above 0, and has nobody to answer is unhealthy,
 /// whatever the reason; so is one that should run and does not. With fewer than wanted it is degraded, and so is one that
 /// a person stopped and nobody asks, because it should not be forgotten.
 fn verdict(service: &ServiceStatus, is_asked: bool) -> (HealthWord, String) {

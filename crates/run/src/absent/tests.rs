@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use super::*;
+use crate::desired::Check;
 
 /// Goal: everything that is not there is named at once, with nothing started; what is there is not named.
 #[test]

@@ -48,7 +48,9 @@ pub(crate) enum NotStarted {
 
 impl NotStarted {
     fn because(error: &io::Error, words: String) -> NotStarted {
-        if shortage::is_one(error) { NotStarted::Shortage(words) } else { NotStarted::Fault(words) }
+        // There was no room for another process. Elsewhere the same code says that an app's queue is full.
+        let has_no_room = error.raw_os_error() == Some(libc::EAGAIN);
+        if has_no_room || shortage::is_one(error) { NotStarted::Shortage(words) } else { NotStarted::Fault(words) }
     }
 
     pub(crate) fn into_words(self) -> String {

@@ -1,7 +1,7 @@
 //! Secrets that come from outside of prumo: a file, a variable of its own environment, the output of a command.
 
-use std::fs::OpenOptions;
-use std::io::Read;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -30,13 +30,15 @@ pub fn fetch(source: &SecretSource, clock: &Clock) -> Result<Secret, String> {
     Ok(Secret::new(value[..kept].to_owned()))
 }
 
+/// Opens a file that a person has named, for reading: without waiting, and only one that has an end. A pipe or a device
+/// could hold up whoever reads it for ever.
+pub fn open_regular(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is not a regular file")) }
+}
+
 fn read_file(path: &Path) -> Result<String, String> {
-    // Without waiting, and only a file that has an end: a pipe or a device could hold up a deploy for ever.
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path);
-    let file = file.map_err(|error| error.to_string())?;
-    if !file.metadata().is_ok_and(|data| data.is_file()) {
-        return Err("it is not a regular file".to_owned());
-    }
+    let file = open_regular(path).map_err(|error| error.to_string())?;
     let mut value = String::new();
     file.take(OUTPUT_BYTES_MAX as u64 + 1).read_to_string(&mut value).map_err(|error| error.to_string())?;
     if value.len() > OUTPUT_BYTES_MAX { Err(tool::too_large()) } else { Ok(value) }

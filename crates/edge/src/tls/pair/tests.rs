@@ -145,3 +145,34 @@ fn kept_keys_are_private() {
     assert_eq!(kept.len(), 1);
     assert_eq!(kept[0].metadata().unwrap().permissions().mode() & 0o777, 0o600);
 }
+
+/// Goal: what is said of a host's certificate beforehand is what the edge would do: an exact name before a wildcard, ECDSA
+/// before RSA, whatever their order; files that cannot serve are named.
+#[test]
+fn the_certificate_of_a_host_is_known_beforehand() {
+    let folder = tempfile::tempdir().unwrap();
+    let put = |file: &str, name: &str, algorithm| {
+        let key = KeyPair::generate_for(algorithm).unwrap();
+        let made = CertificateParams::new(vec![name.to_owned()]).unwrap().self_signed(&key).unwrap();
+        let path = folder.path().join(file);
+        fs::write(&path, made.pem() + &key.serialize_pem()).unwrap();
+        CertificateFiles { certificate: path.clone(), key: path }
+    };
+    let lost = folder.path().join("lost");
+    let files = [
+        put("wildcard", "*.shop.test", &rcgen::PKCS_ECDSA_P256_SHA256),
+        put("rsa", "www.shop.test", &rcgen::PKCS_RSA_SHA256),
+        put("ecdsa", "www.shop.test", &rcgen::PKCS_ECDSA_P256_SHA256),
+        CertificateFiles { certificate: lost.clone(), key: lost.clone() },
+    ];
+    for (host, expected) in [
+        ("WWW.shop.test", Some("ecdsa")),
+        ("api.shop.test", Some("wildcard")),
+        ("a.api.shop.test", None),
+        ("shop.test", None),
+    ] {
+        let (found, unread) = super::super::certificate_for(host, &files);
+        assert_eq!(found.map(|state| state.file), expected.map(|file| folder.path().join(file)), "{host}");
+        assert_eq!(unread, [&lost]);
+    }
+}

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use prumo_api::Refusal;
 use prumo_api::ask::{PlanReport, SiteStatus};
-use prumo_api::{Refusal, RefusalKind};
 use prumo_clock::Clock;
 use prumo_config::{Config, Port, RedirectHttps, Route};
 
@@ -70,11 +70,7 @@ impl Beside {
 /// Whether the running prumo has other routes than the file, and which of its routes are in maintenance; nothing where
 /// none runs.
 async fn running(console: &Console) -> Result<Option<(bool, Vec<String>)>, Refusal> {
-    let mut client = match console.connect().await {
-        Ok(client) => client,
-        Err(refusal) if refusal.kind == RefusalKind::Failed => return Ok(None),
-        Err(refusal) => return Err(refusal),
-    };
+    let Some(mut client) = console.find().await? else { return Ok(None) };
     let report: PlanReport = client.document("GET", "/api/v1/plan", &()).await?;
     let status: SiteStatus = client.document("GET", "/api/v1/status", &()).await?;
     Ok(Some((report.changes.iter().any(|change| change.subject.starts_with("route ")), status.maintenance)))
@@ -82,49 +78,19 @@ async fn running(console: &Console) -> Result<Option<(bool, Vec<String>)>, Refus
 
 /// What certificate a host has, as far as the files here can tell.
 fn certificate(config: &Config, base: &Path, host: &str) -> String {
-    let now = Clock::system().wall();
-    let mut unread = Vec::new();
-    for files in wire::certificates_for_the_edge(config, base) {
-        let file = files.certificate.strip_prefix(base).unwrap_or(&files.certificate).display().to_string();
-        match prumo_edge::examine(&files) {
-            Ok(state) if state.names.iter().any(|name| covers(name, host)) => {
-                let trouble = site::certificates::trouble(&state, now).map(|why| format!(", which {why}"));
-                return format!("{file}{}", trouble.unwrap_or_default());
-            }
-            Ok(_) => {}
-            Err(_) => unread.push(file),
+    let shown = |file: &Path| file.strip_prefix(base).unwrap_or(file).display().to_string();
+    let files = wire::certificates_for_the_edge(config, base);
+    let (found, unread) = prumo_edge::certificate_for(host, &files);
+    let unread: Vec<String> = unread.iter().map(|file| shown(file)).collect();
+    match (found, unread.as_slice()) {
+        (Some(state), _) => {
+            let trouble =
+                site::certificates::trouble(&state, Clock::system().wall()).map(|why| format!(", which {why}"));
+            format!("{}{}", shown(&state.file), trouble.unwrap_or_default())
         }
-    }
-    match unread.as_slice() {
-        [] => "none in files: the local authority makes one, which nobody trusts before `prumo trust`".to_owned(),
-        unread => format!("not known: {} cannot be used here, as `prumo check` says", unread.join(", ")),
-    }
-}
-
-/// Whether a name of a certificate is for a host. A wildcard stands for one label.
-fn covers(name: &str, host: &str) -> bool {
-    match name.strip_prefix("*.") {
-        Some(parent) => {
-            host.split_once('.').is_some_and(|(label, rest)| !label.is_empty() && parent.eq_ignore_ascii_case(rest))
+        (None, []) => {
+            "none in files: the local authority makes one, which nobody trusts before `prumo trust`".to_owned()
         }
-        None => name.eq_ignore_ascii_case(host),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Goal: a certificate is said to be for a host when clients would take it for that host.
-    #[test]
-    fn names_cover_hosts() {
-        let check = |name, host, expected| assert_eq!(covers(name, host), expected, "{name} {host}");
-        check("shop.test", "shop.test", true);
-        check("Shop.Test", "shop.test", true);
-        check("shop.test", "www.shop.test", false);
-        check("*.shop.test", "www.shop.test", true);
-        check("*.shop.test", "shop.test", false);
-        check("*.shop.test", "a.www.shop.test", false);
-        check("*.shop.test", ".shop.test", false);
+        (None, unread) => format!("not known: {} cannot be used here, as `prumo check` says", unread.join(", ")),
     }
 }

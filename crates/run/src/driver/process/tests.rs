@@ -24,3 +24,15 @@ fn exec_says_what_is_missing() {
     let error = exec(&execution, &["no-such-program".to_owned()]);
     assert!(error.to_string().contains("there is no program `no-such-program`"), "{error}");
 }
+
+/// Goal: a machine that has no room for another process is not held against the program.
+#[test]
+fn no_room_for_a_process_is_a_shortage() {
+    let check = |code, expected| {
+        let why = NotStarted::because(&io::Error::from_raw_os_error(code), String::new());
+        assert_eq!(matches!(why, NotStarted::Shortage(_)), expected, "{code}");
+    };
+    check(libc::EAGAIN, true);
+    check(libc::ENOMEM, true);
+    check(libc::ENOEXEC, false);
+}
