@@ -65,7 +65,7 @@ mod upstream;
 mod web_socket;
 
 pub mod fuzz;
-pub use prumo_probe::Question;
+pub use prumo_probe::Check;
 
 pub use crate::edge::{Edge, Health};
 pub use crate::error::{EdgeError, Owner};

@@ -16,6 +16,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use prumo_clock::Moment;
+use prumo_probe::is_shortage;
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
@@ -23,7 +24,6 @@ use crate::body::Upload;
 use crate::client::Pace;
 use crate::core::Core;
 use crate::head;
-use crate::listen::is_shortage;
 use crate::settings::{Address, Upstream};
 use crate::stream::{UnderTls, UpstreamStream};
 use shared::Place;
@@ -58,12 +58,17 @@ pub(crate) enum NoLink {
 }
 
 /// Connects, or says that the upstream did not let us in time.
-pub(crate) async fn in_time<T>(core: &Core, connects: impl Future<Output = io::Result<T>>) -> Result<T, NoLink> {
+pub(crate) async fn in_time<T>(
+    core: &Core,
+    upstream: &Upstream,
+    connects: impl Future<Output = io::Result<T>>,
+) -> Result<T, NoLink> {
     let late = || io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {CONNECT_TIMEOUT:?}"));
     let connected = core.clock.timeout(CONNECT_TIMEOUT, connects).await;
-    connected
-        .unwrap_or_else(|_| Err(late()))
-        .map_err(|error| if is_shortage(&error) { NoLink::Shortage(error) } else { NoLink::Refused(error) })
+    connected.unwrap_or_else(|_| Err(late())).map_err(|error| {
+        let is_ours = is_shortage(&error, upstream.address.ip());
+        if is_ours { NoLink::Shortage(error) } else { NoLink::Refused(error) }
+    })
 }
 
 /// Why there is no answer.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use prumo_probe::is_shortage;
 use rustix::io::Errno;
 use rustls::ServerConfig;
 use socket2::SockRef;
@@ -37,7 +38,7 @@ pub(crate) use bind::{CoreSocket, Listeners, open};
 pub(crate) use crowd::{Cells, Crowd};
 pub use owner::owner_of_port;
 use proxy::{Announced, HEADER_BYTES_MAX};
-pub(crate) use room::{connections_max, is_shortage};
+pub(crate) use room::connections_max;
 
 /// How long accepting pauses when there are no descriptors left: others must close some first.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -147,7 +148,7 @@ pub(crate) async fn accept(core: Rc<Core>, socket: CoreSocket, tls: Option<Arc<S
                 is_scarce = room::is_among_last(stream.as_fd().as_raw_fd());
                 contain("greeting", || greet(&core, arrival((stream, peer))));
             }
-            Err(error) if is_shortage(&error) => pause(&core, &error, &mut told).await,
+            Err(error) if is_shortage(&error, None) => pause(&core, &error, &mut told).await,
             Err(error) if listens_no_more(&error) => {
                 core.counts().listeners.sub(1);
                 return tracing::error!(port, %error, "somebody has shut a listening socket down");
@@ -160,7 +161,7 @@ pub(crate) async fn accept(core: Rc<Core>, socket: CoreSocket, tls: Option<Arc<S
     for _ in 0..bind::BACKLOG {
         match listener.accept_now() {
             Ok(accepted) => drop(contain("greeting", || greet(&core, arrival(accepted)))),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_shortage(&error) => break,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_shortage(&error, None) => break,
             // It concerned one connection, which is gone.
             Err(_) => {}
         }

@@ -399,6 +399,16 @@ pub enum Address {
     Unix(PathBuf),
 }
 
+impl Address {
+    /// Where it is over IP.
+    pub(crate) fn ip(&self) -> Option<SocketAddr> {
+        match self {
+            Address::Tcp(address) => Some(*address),
+            Address::Unix(_) => None,
+        }
+    }
+}
+
 /// What an upstream is busy with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct InFlight {

@@ -294,7 +294,7 @@ impl Upstream {
     /// A new connection, or where requests share connections a place on one.
     pub(crate) async fn open(&self, core: &Core) -> Result<Link, NoLink> {
         match self.settings.protocol {
-            Protocol::H1 => link::in_time(core, Link::open(core, &self.settings)).await,
+            Protocol::H1 => link::in_time(core, &self.settings, Link::open(core, &self.settings)).await,
             Protocol::H2 => self.shared.take(core, &self.settings).await,
         }
     }

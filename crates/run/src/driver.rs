@@ -18,6 +18,5 @@ pub(crate) mod limits;
 pub(crate) mod output;
 pub(crate) mod ports;
 pub(crate) mod proc;
-pub(crate) mod shortage;
 pub(crate) mod tree;
 pub(crate) mod user;

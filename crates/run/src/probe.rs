@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use prumo_clock::Clock;
 use prumo_drain::Stage;
-use prumo_probe::{Origin, Question};
+use prumo_probe::{Origin, is_shortage};
 use serde::{Deserialize, Serialize};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
@@ -20,7 +20,6 @@ use crate::desired::{Check, Health};
 use crate::driver::environment::Environment;
 use crate::driver::limits::Held;
 use crate::driver::process::{Exit, Launch, NotStarted, Process};
-use crate::driver::shortage;
 use crate::driver::tree::Marker;
 use crate::driver::user::User;
 use crate::owner::Event;
@@ -175,19 +174,19 @@ impl Probe {
 }
 
 /// What is asked over the network; nothing for what is asked otherwise.
-fn question(check: &Check) -> Option<Question> {
+fn question(check: &Check) -> Option<prumo_probe::Check> {
     Some(match check {
-        Check::Tcp => Question::Connection,
+        Check::Tcp => prumo_probe::Check::Connection,
         Check::Http { path, status, body } => {
-            Question::Http { path: path.clone(), status: status.clone(), body: body.clone() }
+            prumo_probe::Check::Http { path: path.clone(), status: status.clone(), body: body.clone() }
         }
-        Check::Grpc { service } => Question::Grpc { service: service.clone() },
-        Check::WebSocket { path } => Question::WebSocket { path: path.clone() },
+        Check::Grpc { service } => prumo_probe::Check::Grpc { service: service.clone() },
+        Check::WebSocket { path } => prumo_probe::Check::WebSocket { path: path.clone() },
         Check::Command(_) | Check::Alive => return None,
     })
 }
 
-async fn ask(question: &Question, address: &Address) -> Result<(), Bad> {
+async fn ask(question: &prumo_probe::Check, address: &Address) -> Result<(), Bad> {
     let answered = match address {
         Address::Tcp(tcp) => {
             let stream = TcpStream::connect(tcp).await.map_err(|error| refused(address, &error))?;
@@ -231,8 +230,9 @@ impl Drop for Asked {
 }
 
 fn refused(address: &Address, error: &io::Error) -> Bad {
+    let to = if let Address::Tcp(to) = address { Some(*to) } else { None };
     match error.kind() {
-        _ if shortage::is_one(error) => Bad::NotAsked(error.to_string()),
+        _ if is_shortage(error, to) => Bad::NotAsked(error.to_string()),
         io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound => Bad::NobodyListens(address.clone()),
         _ => Bad::Answer(format!("cannot connect to {address}: {error}")),
     }

@@ -170,10 +170,10 @@ impl Tasks {
             }
             loop {
                 let fresh = std::mem::take(&mut *self.fresh.lock().unwrap_or_else(PoisonError::into_inner));
-                let has_fresh = !fresh.is_empty();
                 running.extend(fresh);
                 running.retain_mut(|task| task.as_mut().poll(context).is_pending());
-                if !has_fresh {
+                // What one of them has added just now was never polled, so that nothing would wake it.
+                if self.fresh.lock().unwrap_or_else(PoisonError::into_inner).is_empty() {
                     return Poll::Pending;
                 }
             }

@@ -1,11 +1,11 @@
 use super::*;
 
-/// Goal: each question has a name that stands in a sentence.
+/// Goal: each check has a name that stands in a sentence.
 #[test]
-fn questions_in_words() {
-    let check = |question: &Question, expected: &str| assert_eq!(question.to_string(), expected);
-    check(&Question::Connection, "the connection");
-    check(&Question::Http { path: "/health".to_owned(), status: Vec::new(), body: None }, "GET /health");
-    check(&Question::Grpc { service: String::new() }, "the gRPC health check");
-    check(&Question::WebSocket { path: "/ws".to_owned() }, "the web socket at /ws");
+fn checks_in_words() {
+    let check = |asked: &Check, expected: &str| assert_eq!(asked.to_string(), expected);
+    check(&Check::Connection, "the connection");
+    check(&Check::Http { path: "/health".to_owned(), status: Vec::new(), body: None }, "GET /health");
+    check(&Check::Grpc { service: String::new() }, "the gRPC health check");
+    check(&Check::WebSocket { path: "/ws".to_owned() }, "the web socket at /ws");
 }

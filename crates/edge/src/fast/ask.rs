@@ -4,6 +4,7 @@
 use std::rc::Rc;
 
 use http::{HeaderMap, Method, Version};
+use prumo_probe::is_shortage;
 
 use super::exchange::{Books, Exchange};
 use super::link::BareLink;
@@ -13,7 +14,6 @@ use crate::client::{Client, Pace, Phase};
 use crate::core::Core;
 use crate::host;
 use crate::link::{CONNECT_TIMEOUT, connect};
-use crate::listen::is_shortage;
 use crate::record::{Head, Record};
 use crate::route::Question;
 use crate::secure::Way;
@@ -110,7 +110,7 @@ impl Exchange {
                 self.record.connected(now.since(begun));
                 return Some(BareLink::new(stream, now));
             }
-            Ok(Err(error)) if is_shortage(&error) => {
+            Ok(Err(error)) if is_shortage(&error, upstream.settings.address.ip()) => {
                 tracing::debug!(replica = upstream.id(), %error, "no connection can be made to an upstream");
                 self.asked = begun;
                 pace.enter(Phase::Waiting);

@@ -84,12 +84,12 @@ impl Pool {
                 return Ok(Link::on(place, core.clock.now()));
             }
             if self.speaks_h1.get() {
-                return in_time(core, self.open(core, upstream)).await;
+                return in_time(core, upstream, self.open(core, upstream)).await;
             }
             let is_full = self.connections.borrow().len() >= CONNECTIONS_MAX;
             if !is_full && !self.is_opening.get() {
                 let _opening = Opening::begin(self);
-                return in_time(core, self.open(core, upstream)).await;
+                return in_time(core, upstream, self.open(core, upstream)).await;
             }
             let patience = if is_full { PLACE_PATIENCE } else { CONNECT_TIMEOUT };
             let left = (began + patience).since(core.clock.now());

@@ -3,20 +3,15 @@
 
 use std::os::fd::{AsFd, AsRawFd as _, RawFd};
 
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::io::fcntl_dupfd_cloexec;
 use rustix::process::{Resource, getrlimit};
 
 /// One descriptor in so many is kept back.
 const KEPT_SHARE: u64 = 8;
 
-/// And never more than this: it is enough for any number of checks, and for the requests of one moment.
+/// And never more than this. It is enough for the requests of one moment and the checks of ordinary sites; there can be
+/// more checks than that at once, and those that find no descriptor count for nothing.
 const KEPT_MAX: u64 = 512;
-
-/// What running out of something looks like. It says nothing of whoever is at the other end.
-pub(crate) fn is_shortage(error: &std::io::Error) -> bool {
-    const SHORTAGES: [Errno; 5] = [Errno::NFILE, Errno::MFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL];
-    Errno::from_io_error(error).is_some_and(|code| SHORTAGES.contains(&code))
-}
 
 /// Whether a descriptor with this number is one of the last. The kernel gives out the lowest number that is free, so
 /// that nearly all below are taken.

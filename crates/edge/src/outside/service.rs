@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use prumo_clock::Clock;
-use prumo_probe::{Origin, Question};
+use prumo_probe::{Check, Origin, is_shortage};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject as _;
@@ -16,7 +16,6 @@ use super::pulse::{Answer, Pulse};
 use super::{OutsideReport, as_they_end};
 use crate::error::EdgeError;
 use crate::link;
-use crate::listen::is_shortage;
 use crate::named_file;
 use crate::settings::{Address, Outside, Place, Protocol, Secure, Upstream};
 
@@ -60,7 +59,7 @@ impl Watched {
         let config = client_config(&settings, authority.as_deref())?;
         let probe_config = config.as_ref().map(|config| {
             // It speaks one protocol, whatever requests speak; whom it trusts is the same.
-            let alpn = if matches!(settings.probe.question, Question::Grpc { .. }) { "h2" } else { "http/1.1" };
+            let alpn = if matches!(settings.probe.check, Check::Grpc { .. }) { "h2" } else { "http/1.1" };
             let mut config = ClientConfig::clone(config);
             config.alpn_protocols = vec![alpn.into()];
             Arc::new(config)
@@ -124,23 +123,23 @@ impl Watched {
         let secure = upstream.secure.as_ref().zip(self.probe_config.as_ref());
         let secure = secure.map(|(secure, config)| Secure { name: secure.name.clone(), config: Arc::clone(config) });
         // A connection that is accepted is enough where nothing is asked: no hands are shaken for it.
-        let secure = secure.filter(|_| probe.question != Question::Connection);
+        let secure = secure.filter(|_| probe.check != Check::Connection);
         let scheme = if secure.is_some() { "https" } else { "http" };
         let upstream = Upstream { secure, ..Upstream::new(upstream.id.clone(), upstream.address.clone()) };
         let asking = async {
             let stream = match link::connect(&upstream).await {
                 Ok(stream) => stream,
-                Err(error) if is_shortage(&error) => return Answer::NotAsked(error.to_string()),
+                Err(error) if is_shortage(&error, upstream.address.ip()) => return Answer::NotAsked(error.to_string()),
                 Err(error) => return Answer::Bad(error.to_string()),
             };
             let host = place.authority();
             let host = host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-            match prumo_probe::ask(&probe.question, stream, Origin { scheme, host }).await {
+            match prumo_probe::ask(&probe.check, stream, Origin { scheme, host }).await {
                 Ok(()) => Answer::Good,
                 Err(why) => Answer::Bad(why),
             }
         };
-        let late = |_| Answer::Bad(format!("{} did not answer within {:?}", probe.question, probe.timeout));
+        let late = |_| Answer::Bad(format!("{} did not answer within {:?}", probe.check, probe.timeout));
         clock.timeout(probe.timeout, asking).await.unwrap_or_else(late)
     }
 

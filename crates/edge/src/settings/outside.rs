@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderValue;
-use prumo_probe::Question;
+use prumo_probe::Check;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
@@ -34,7 +34,7 @@ pub struct Outside {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
     /// What is asked; over TLS where requests go over TLS.
-    pub question: Question,
+    pub check: Check,
     /// From one time to the next.
     pub every: Duration,
     /// How long connecting and an answer may take.
@@ -48,7 +48,7 @@ pub struct Probe {
 impl Default for Probe {
     fn default() -> Probe {
         let (every, timeout) = (Duration::from_secs(5), Duration::from_secs(2));
-        Probe { question: Question::Connection, every, timeout, healthy: 1, unhealthy: 3 }
+        Probe { check: Check::Connection, every, timeout, healthy: 1, unhealthy: 3 }
     }
 }
 

@@ -132,16 +132,16 @@ pub(crate) fn outside(config: &config::Config, base: &Path) -> Vec<edge::Outside
 
 fn probe(health: &config::Health) -> edge::Probe {
     edge::Probe {
-        question: match &health.check {
-            config::Check::Http { path, status, body } => edge::Question::Http {
+        check: match &health.check {
+            config::Check::Http { path, status, body } => edge::Check::Http {
                 path: path.clone(),
                 status: status.iter().map(|range| (*range.start(), *range.end())).collect(),
                 body: body.clone(),
             },
-            config::Check::Grpc(service) => edge::Question::Grpc { service: service.clone() },
-            config::Check::WebSocket(path) => edge::Question::WebSocket { path: path.clone() },
+            config::Check::Grpc(service) => edge::Check::Grpc { service: service.clone() },
+            config::Check::WebSocket(path) => edge::Check::WebSocket { path: path.clone() },
             // The file says no other one of a service outside.
-            config::Check::Tcp | config::Check::Command(_) | config::Check::Alive => edge::Question::Connection,
+            config::Check::Tcp | config::Check::Command(_) | config::Check::Alive => edge::Check::Connection,
         },
         every: health.every,
         timeout: health.timeout,

@@ -10,6 +10,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use prumo_probe::is_shortage;
 use rustix::fs::Mode;
 use rustix::process::{
     Gid, Pid, PidfdFlags, Resource, Rlimit, Signal, Uid, WaitId, WaitIdOptions, pidfd_open, setrlimit, setsid, umask,
@@ -22,9 +23,9 @@ use tokio::io::unix::AsyncFd;
 use crate::desired::StopSignal;
 use crate::driver::environment::Environment;
 use crate::driver::limits::Held;
+use crate::driver::proc;
 use crate::driver::tree::{Marker, Member, Tree};
 use crate::driver::user::{self, User};
-use crate::driver::{proc, shortage};
 
 /// Everything needed to start a program.
 pub(crate) struct Launch<'a> {
@@ -50,7 +51,7 @@ impl NotStarted {
     fn because(error: &io::Error, words: String) -> NotStarted {
         // There was no room for another process. Elsewhere the same code says that an app's queue is full.
         let has_no_room = error.raw_os_error() == Some(libc::EAGAIN);
-        if has_no_room || shortage::is_one(error) { NotStarted::Shortage(words) } else { NotStarted::Fault(words) }
+        if has_no_room || is_shortage(error, None) { NotStarted::Shortage(words) } else { NotStarted::Fault(words) }
     }
 
     pub(crate) fn into_words(self) -> String {

@@ -2,6 +2,8 @@
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Waker};
 
 use super::*;
 
@@ -107,4 +109,25 @@ fn statuses() {
     check(&[0xff; 12], None);
     assert_eq!(serving_status(&[1, 0, 0, 0, 2, 8, 1]), None, "compressed");
     assert_eq!(serving_status(&[0, 0, 0, 0, 9, 8, 1]), None, "cut short");
+}
+
+/// Goal: what is added while the others are looked at again is begun at once: nobody would wake it later.
+#[test]
+fn what_is_added_late_is_begun() {
+    let tasks = Tasks::default();
+    let [is_due, is_begun] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+    let (adder, due, begun) = (tasks.clone(), Arc::clone(&is_due), Arc::clone(&is_begun));
+    tasks.add(std::future::poll_fn(move |_| {
+        if due.swap(false, Ordering::SeqCst) {
+            let begun = Arc::clone(&begun);
+            adder.add(async move { begun.store(true, Ordering::SeqCst) });
+        }
+        Poll::Pending
+    }));
+    let mut beside = pin!(tasks.run_beside(std::future::pending::<()>()));
+    let mut look = || assert!(beside.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    look();
+    is_due.store(true, Ordering::SeqCst);
+    look();
+    assert!(is_begun.load(Ordering::SeqCst));
 }
