@@ -53,3 +53,16 @@ fn read_weight(value: &DeValue<'_>) -> Option<u32> {
     let number = value.as_integer()?;
     u32::from_str_radix(number.as_str(), number.radix()).ok().filter(|weight| *weight <= WEIGHT_MAX)
 }
+
+#[cfg(test)]
+mod tests {
+    /// Goal: a service whose share is 0 belongs to its route and is not asked by it.
+    #[test]
+    fn a_share_of_nothing_asks_for_nothing() {
+        let text = "service.api.run = \"api\"\nservice.canary.run = \"canary\"\n\
+                    [[route]]\nto = { api = 1, canary = 0 }\n";
+        let route = &crate::read(text, "f", None, &|_| None).unwrap().routes[0];
+        assert_eq!(route.services().collect::<Vec<_>>(), ["api", "canary"]);
+        assert_eq!(route.asked().collect::<Vec<_>>(), ["api"]);
+    }
+}
