@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use prumo_tests::ask::{self, Answer};
-use prumo_tests::process::eventually;
+use prumo_tests::process::{self, Signal, eventually};
 use prumo_tests::site::{Said, Site, file, finish};
 
 /// Beyond every wait of a test that goes well.
@@ -107,4 +107,26 @@ fn a_lost_keeper_is_told() {
     assert!(upgrade.err.contains("its keeper has gone"), "{upgrade:?}");
     assert_eq!(site.log().matches("the keeper has gone").count(), 1, "{}", site.story());
     assert!(site.get("/whoami").is_ok_and(|answer| answer.status == 200), "it serves on");
+}
+
+/// Goal: Ctrl-C ends the waiting for a deploy and not the deploy, and says so; whoever comes meanwhile with another change is
+/// told which one is under way and how it can be given up, which works.
+#[test]
+fn an_interrupted_deploy_goes_on() {
+    let mut site = Site::new(&file("[ZOO] well", 1, ""));
+    site.up();
+    site.await_healthy("web");
+    site.write("prumo.toml", &file("[ZOO] 500", 1, "").replace("start_within = \"60s\"", "start_within = \"10m\""));
+    let mut deploy = site.spawn(&["deploy", "web"]);
+    await_line(&mut deploy, "starting 1 replica").expect("the deploy is under way");
+    process::signal(deploy.id(), Signal::INT);
+    let left = finish(deploy, "", WITHIN);
+    assert_eq!(left.code, Some(130), "{left:?}");
+    assert_eq!(left.err.trim_end(), "the deploy goes on; `prumo status` shows it");
+    let refused = site.prumo(&["maintenance", "on"]);
+    assert_eq!(refused.code, Some(6), "{refused:?}");
+    assert!(refused.err.contains("a deploy of `web` is under way for "), "{refused:?}");
+    assert!(refused.err.contains("`prumo stop web` gives it up"), "{refused:?}");
+    site.must(&["stop", "web"]);
+    site.must(&["maintenance", "on"]);
 }

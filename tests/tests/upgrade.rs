@@ -71,6 +71,8 @@ fn failing_successors_change_nothing() {
     };
     script("dies.sh", "#!/bin/sh\necho 'something is missing' >&2\nexit 3\n");
     script("sleeps.sh", "#!/bin/sh\nexec sleep 60\n");
+    script("leaves.sh", "#!/bin/sh\nsleep 600\n");
+    script("departs.sh", "#!/bin/sh\nsleep 600 &\nexit 3\n");
     script("killed.sh", "#!/bin/sh\nkill -9 $$\n");
     site.write("text", "no program");
     let check_code = |code: i32, arguments: &[&str], expected: &[&str]| {
@@ -89,7 +91,9 @@ fn failing_successors_change_nothing() {
     check(&["upgrade", "/bin/true"], &["nothing has changed", "ended before it was ready", "exit status: 0"]);
     check(&["upgrade", "./dies.sh"], &["nothing has changed", "exit status: 3", "something is missing"]);
     check(&["upgrade", "./killed.sh"], &["nothing has changed", "signal: 9"]);
-    check(&["upgrade", "--within", "1", "./sleeps.sh"], &["nothing has changed", "not ready in time"]);
+    check(&["upgrade", "--within", "1", "./sleeps.sh"], &["nothing has changed", "not ready within 1s"]);
+    check(&["upgrade", "--within", "1", "./leaves.sh"], &["nothing has changed", "not ready within 1s"]);
+    check(&["upgrade", "./departs.sh"], &["nothing has changed", "exit status: 3"]);
     site.write("prumo.toml", "[service.web]\nrun = 7\n");
     check_code(3, &["upgrade"], &["nothing has changed", "`run`"]);
     site.write("prumo.toml", &file("[ZOO] well", 2, ""));

@@ -5,6 +5,7 @@ mod health;
 mod maintain;
 mod scale;
 mod status;
+mod turn;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -34,9 +35,6 @@ use crate::{maintenance, plan, remarks, wire};
 pub(crate) const LAST_GOOD: &str = "prumo.toml.good";
 /// How long a change of routes may take to reach every core: they look between two requests, so milliseconds.
 const FRONT_SETTLES_WITHIN: Duration = Duration::from_secs(2);
-
-/// How long a change waits for the one before it, beyond which a person should know that there is one.
-const TURN_WITHIN: Duration = Duration::from_secs(5);
 
 /// What to do about a keeper that has gone: no process can be made the parent of another.
 const KEEPER_GONE: &str = "the keeper has gone: nobody starts prumo again when it ends, and it cannot be upgraded; stop it when it suits, and start `prumo up --keep` again";
@@ -80,6 +78,8 @@ pub(crate) struct Site {
     standing: RwLock<Standing>,
     /// One change at a time: deploys, rollbacks, scaling.
     changing: Mutex<()>,
+    /// That change, in words, and since when; for whoever has to wait for it.
+    under_way: RwLock<Option<(String, Moment)>>,
     /// Whether a SIGHUP came while there was one.
     reload_waits: AtomicBool,
 }
@@ -97,6 +97,7 @@ impl Site {
             has_lost_keeper: AtomicBool::new(false),
             standing: RwLock::new(Standing::load(&parts.state)),
             changing: Mutex::new(()),
+            under_way: RwLock::new(None),
             reload_waits: AtomicBool::new(false),
             parts,
         }
@@ -186,7 +187,7 @@ impl Site {
         within: Duration,
         actor: &str,
     ) -> Result<Finished, Refusal> {
-        let _turn = self.turn().await?;
+        let _turn = self.turn("an upgrade of prumo".to_owned()).await?;
         let shown = program.as_ref().map(|program| program.display().to_string()).unwrap_or_default();
         self.record(actor, "upgrade", "prumo", &shown).await?;
         let (reply, answer) = oneshot::channel();
@@ -202,7 +203,7 @@ impl Site {
         let site = self.clone();
         self.spawn("adoption", async move {
             // Nobody else may change anything before it is clear what there is.
-            let turn = site.changing.lock().await;
+            let turn = site.first_turn().await;
             let services = wire::services_for_run(&site.config(), site.parts.file.folder());
             for adopted in site.parts.run.adopt(services).await {
                 site.note_adopted(adopted).await;
@@ -259,7 +260,7 @@ impl Site {
     async fn apply_routes(&self) -> Result<(), Refusal> {
         // Said before looking, so that a change that ends in between sees it.
         self.reload_waits.store(true, Ordering::SeqCst);
-        let Ok(_turn) = self.changing.try_lock() else {
+        let Some(_turn) = self.turn_at_once("a reading of the file") else {
             return Err(Refusal::new(RefusalKind::Refused, "a change is under way; the file is read when it is done"));
         };
         self.reload_waits.store(false, Ordering::SeqCst);
@@ -303,7 +304,7 @@ impl Site {
         actor: &str,
         steps: mpsc::Sender<Step>,
     ) -> Result<Finished, Refusal> {
-        let _turn = self.turn().await?;
+        let _turn = self.turn(turn::deploy_in_words(names)).await?;
         let reading = self.parts.file.read().map_err(crate::file::ReadError::into_refusal)?;
         let chosen = choose(&reading.config, names)?;
         let whole = names.is_empty();
@@ -346,7 +347,7 @@ impl Site {
         actor: &str,
         steps: mpsc::Sender<Step>,
     ) -> Result<Finished, Refusal> {
-        let _turn = self.turn().await?;
+        let _turn = self.turn(format!("a rollback of `{service}`")).await?;
         self.know(service)?;
         self.record(actor, "rollback", service, &to.map(|to| format!("to release {to}")).unwrap_or_default()).await?;
         let deployed = self.parts.run.by(actor).rollback(service, to, steps).await.map_err(refusal)?;
@@ -360,7 +361,7 @@ impl Site {
         actor: &str,
         steps: mpsc::Sender<Step>,
     ) -> Result<Finished, Refusal> {
-        let _turn = self.turn().await?;
+        let _turn = self.turn(format!("a restart of `{service}`")).await?;
         self.know(service)?;
         self.record(actor, "restart", service, "").await?;
         let deployed = self.parts.run.by(actor).restart(service, steps).await.map_err(refusal)?;
@@ -509,15 +510,6 @@ impl Site {
         if let Err(error) = write_whole(&path, text.as_bytes()) {
             tracing::warn!(%error, "last good file not kept: a restart after a crash will need a good prumo.toml");
         }
-    }
-
-    /// Waits a little for one that is nearly done, as the start of a site is when its status says so already.
-    async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, Refusal> {
-        let turn = self.parts.clock.timeout(TURN_WITHIN, self.changing.lock()).await;
-        turn.map_err(|_| {
-            Refusal::new(RefusalKind::Refused, "another change is under way on this site")
-                .hint("`prumo status` shows it; try again when it is done")
-        })
     }
 }
 

@@ -81,6 +81,7 @@ struct Successor {
     child: Child,
     line: Line,
     log: PathBuf,
+    within: Duration,
     clock: Clock,
 }
 
@@ -121,7 +122,7 @@ impl Daemon {
         let program = program.map_or_else(own::program, Ok).map_err(|error| failed(format!("no program: {error}")))?;
         let clock = self.house.clock.clone();
         let deadline = clock.now() + within;
-        let mut successor = Successor::start(&self.house, &program)?;
+        let mut successor = Successor::start(&self.house, &program, within)?;
         let prepared = tokio::select! {
             prepared = clock.timeout(within, successor.prepare(&self.house)) => prepared.unwrap_or(Err(None)),
             () = heard.until_stop(signals) => Err(Some(failed("prumo was asked to stop".to_owned()))),
@@ -303,7 +304,7 @@ impl Heard {
 }
 
 impl Successor {
-    fn start(house: &House, program: &Path) -> Result<Successor, Refusal> {
+    fn start(house: &House, program: &Path, within: Duration) -> Result<Successor, Refusal> {
         let log = house.state.path("run").join("upgrade.log");
         let start = || {
             let (line, theirs) = Line::pair()?;
@@ -317,7 +318,7 @@ impl Successor {
             failed(format!("{} cannot be started, and nothing has changed: {error}", program.display()))
                 .hint("name a program of prumo: `prumo upgrade ./prumo-new`")
         })?;
-        Ok(Successor { program: program.to_owned(), child, line, log, clock: house.clock.clone() })
+        Ok(Successor { program: program.to_owned(), child, line, log, within, clock: house.clock.clone() })
     }
 
     /// Gives it everything, and waits until it could begin.
@@ -373,16 +374,15 @@ impl Successor {
     async fn give_up(mut self, why: Why) -> Refusal {
         let in_time = why.is_some();
         let said = why.filter(|refusal| !refusal.message.is_empty());
-        let ended = if in_time && said.is_none() { self.wait_a_little().await } else { None };
+        let ended = in_time && said.is_none() && self.ends_soon().await;
         // Dead before anything is taken back: there must never be two.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        let status = own::end(&mut self.child).ok().filter(|_| ended);
         let program = self.program.display();
-        let because = match (&said, ended) {
+        let because = match (&said, status) {
             (Some(refusal), _) => refusal.message.clone(),
             (None, Some(status)) => format!("it ended before it was ready ({status})"),
             (None, None) if in_time => "it hung up before it was ready".to_owned(),
-            (None, None) => "it was not ready in time".to_owned(),
+            (None, None) => format!("it was not ready within {}s", self.within.as_secs()),
         };
         let mut message = format!("the successor {program} did not come up, and nothing has changed: {because}");
         let lines = String::from_utf8_lossy(&tail(&self.log)).into_owned();
@@ -400,14 +400,14 @@ impl Successor {
     }
 
     /// It hung up, so it is ending; its status says more than that.
-    async fn wait_a_little(&mut self) -> Option<std::process::ExitStatus> {
+    async fn ends_soon(&self) -> bool {
         for _ in 0..100 {
-            if let Ok(Some(status)) = self.child.try_wait() {
-                return Some(status);
+            if own::has_ended(&self.child) {
+                return true;
             }
             self.clock.sleep(LOOK_EVERY).await;
         }
-        None
+        false
     }
 }
 

@@ -144,10 +144,10 @@ impl DeployError {
         self
     }
 
-    /// There is no service of that name.
+    /// Nothing was ever started of a service of that name.
     pub(crate) fn no_service(service: &str) -> DeployError {
-        DeployError::new(Fault::Unknown, service, format!("there is no service `{service}` on this site"))
-            .hint("`prumo status` lists the services that exist")
+        DeployError::new(Fault::Unknown, service, format!("`{service}` has no release that ever served"))
+            .hint(format!("`prumo deploy {service}` makes one"))
     }
 
     /// Prumo ended while somebody waited for it.

@@ -19,22 +19,22 @@ const LOOK_FOR_READER: Duration = Duration::from_secs(1);
 /// Carries out a command that is a question.
 pub(crate) async fn carry_out(console: &Console, command: Command) -> Outcome {
     match command {
-        Command::Deploy { services } => change(console, "/api/v1/deploys", &DeployBody { services }).await,
+        Command::Deploy { services } => change(console, "deploy", "/api/v1/deploys", &DeployBody { services }).await,
         Command::Upgrade { program, within } => {
             let program = program.as_deref().map(crate::state::absolute);
-            change(console, "/api/v1/upgrade", &UpgradeBody { program, within: Some(within) }).await
+            change(console, "upgrade", "/api/v1/upgrade", &UpgradeBody { program, within: Some(within) }).await
         }
         Command::Rollback { service, to } => {
-            change(console, &of_service(&service, "rollback"), &RollbackBody { to }).await
+            change(console, "rollback", &of_service(&service, "rollback"), &RollbackBody { to }).await
         }
         Command::Scale { service, replicas } => {
-            change(console, &of_service(&service, "scale"), &ScaleBody { replicas }).await
+            change(console, "scaling", &of_service(&service, "scale"), &ScaleBody { replicas }).await
         }
-        Command::Restart { service } => change(console, &of_service(&service, "restart"), &()).await,
-        Command::Stop { service } => change(console, &of_service(&service, "stop"), &()).await,
+        Command::Restart { service } => change(console, "restart", &of_service(&service, "restart"), &()).await,
+        Command::Stop { service } => change(console, "stop", &of_service(&service, "stop"), &()).await,
         Command::Maintenance { to, routes } => {
             let body = MaintenanceBody { on: to == Position::On, routes };
-            change(console, "/api/v1/maintenance", &body).await
+            change(console, "change", "/api/v1/maintenance", &body).await
         }
         Command::Logs { service, follow, lines } => logs(console, &service, follow, lines).await,
         Command::Token { action } => token(console, action).await,
@@ -47,9 +47,19 @@ fn of_service(service: &str, verb: &str) -> String {
     format!("/api/v1/services/{}/{verb}", encode(service))
 }
 
-async fn change(console: &Console, path: &str, body: &impl Serialize) -> Outcome {
+/// Asks for a change and waits for its end. It is prumo's once it is asked for: Ctrl-C ends the waiting alone.
+async fn change(console: &Console, name: &str, path: &str, body: &impl Serialize) -> Outcome {
     let events = console.connect_about_file().await?.events("POST", path, body).await?;
-    let finished = progress::follow(console, events).await?;
+    let finished = tokio::select! {
+        // First, so that it is heard from the first line on.
+        biased;
+        Ok(()) = tokio::signal::ctrl_c() => {
+            console.printer.live("");
+            console.printer.farewell(&format!("the {name} goes on; `prumo status` shows it"));
+            return Ok(Exit::Interrupted);
+        }
+        finished = progress::follow(console, events) => finished?,
+    };
     for message in &finished.messages {
         console.printer.line(message);
     }

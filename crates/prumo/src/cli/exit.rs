@@ -22,11 +22,13 @@ pub(crate) enum Exit {
     NoSuchThing = 5,
     /// It is not allowed, or not now.
     Refused = 6,
+    /// Ctrl-C while it waited for a change, which goes on.
+    Interrupted = 130,
 }
 
 impl Exit {
     /// Every end with its meaning, for the help and the reference.
-    pub(crate) const ALL: [(Exit, &'static str); 7] = [
+    pub(crate) const ALL: [(Exit, &'static str); 8] = [
         (Exit::Done, "done"),
         (Exit::Failed, "failed: it was tried, and the message says what went wrong"),
         (Exit::Usage, "usage: the command line was not understood"),
@@ -34,6 +36,7 @@ impl Exit {
         (Exit::Unhealthy, "unhealthy: a part or a service is not healthy, or a release did not become so"),
         (Exit::NoSuchThing, "no such thing: no such service, release, setting, secret or token"),
         (Exit::Refused, "refused: not allowed, or not now"),
+        (Exit::Interrupted, "interrupted: Ctrl-C ended the waiting for a change, and the change goes on"),
     ];
 }
 
@@ -64,6 +67,6 @@ mod tests {
     #[test]
     fn numbers_stay() {
         let numbers: Vec<u8> = Exit::ALL.iter().map(|(exit, _)| *exit as u8).collect();
-        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6]);
+        assert_eq!(numbers, [0, 1, 2, 3, 4, 5, 6, 130]);
     }
 }

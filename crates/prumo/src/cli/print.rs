@@ -106,6 +106,13 @@ impl Printer {
         }
     }
 
+    /// Says on standard error what a person should know who leaves early.
+    pub(crate) fn farewell(&self, text: &str) {
+        if !self.quiet {
+            drop(writeln!(std::io::stderr().lock(), "{text}"));
+        }
+    }
+
     /// The text in a colour, where there are colours.
     pub(crate) fn paint(&self, colour: Colour, text: &str) -> String {
         if !self.colour {

@@ -162,7 +162,11 @@ fn verdict(service: &ServiceStatus, is_asked: bool) -> (HealthWord, String) {
         "stopped" if is_asked => format!("{stopped}; until then its requests get a 503"),
         "stopped" => stopped,
         "outside" | "unreachable" => format!("{}/{} addresses reachable", service.healthy, service.wanted),
-        _ => format!("{}/{} replicas healthy", service.healthy, service.wanted),
+        _ => {
+            let why = service.notes.first().filter(|_| service.state == "failed");
+            let why = why.map(|why| format!(": {why}")).unwrap_or_default();
+            format!("{}/{} replicas healthy{why}", service.healthy, service.wanted)
+        }
     };
     (status, message)
 }

@@ -10,7 +10,7 @@ use crate::maintenance::Standing;
 impl Site {
     /// Puts routes into maintenance or takes them out of it; none named means all.
     pub(crate) async fn maintain(&self, on: bool, routes: &[String], actor: &str) -> Result<Finished, Refusal> {
-        let _turn = self.turn().await?;
+        let _turn = self.turn(format!("`prumo maintenance {}`", if on { "on" } else { "off" })).await?;
         let config = self.config();
         if let Some(unknown) = routes.iter().find(|name| !config.routes.iter().any(|route| route.name == **name)) {
             return Err(no_such_route(unknown, &config));

@@ -15,7 +15,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(50);
 impl Site {
     /// Changes how many replicas run, and waits until so many are healthy and no other is left.
     pub(crate) async fn scale(&self, service: &str, replicas: u32, actor: &str) -> Result<Finished, Refusal> {
-        let turn = self.turn().await?;
+        let turn = self.turn(format!("a scaling of `{service}`")).await?;
         self.know(service)?;
         if !(1..=100).contains(&replicas) {
             return Err(Refusal::new(RefusalKind::Refused, format!("a service has 1 to 100 replicas, not {replicas}"))

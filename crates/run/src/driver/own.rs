@@ -6,7 +6,9 @@ use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 
 /// The program that runs here, as it lies on disk now: after a new one was moved into its place, that one.
 ///
@@ -48,6 +50,23 @@ pub fn start(
         command.stderr(errors);
     }
     command.spawn()
+}
+
+/// Whether it has ended. It is not collected: as long as it is not, its number and its group are its own.
+pub fn has_ended(child: &Child) -> bool {
+    let look = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+    matches!(waitid(WaitId::Pid(Pid::from_child(child)), look), Ok(Some(_)))
+}
+
+/// Ends one that `start` began and was not collected, with everything it started in its group: what a script left behind
+/// would go on holding our sockets and our lock. Replicas have sessions of their own and are not touched.
+///
+/// # Errors
+/// When the system does not say how it ended.
+pub fn end(child: &mut Child) -> io::Result<ExitStatus> {
+    // It may have ended by itself and left nothing.
+    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+    child.wait()
 }
 
 /// A descriptor that was open when this process began, such as systemd leaves it, as ours: closed for those we start.
