@@ -266,6 +266,9 @@ pub(crate) struct Pace {
     /// The client has ended its side and may still wait for its answer.
     is_half_closed: Cell<bool>,
     half_closed_timeout: Duration,
+    /// The limit that counts is for a client that has ended its side: when it runs out, that is taken to have gone, and
+    /// nobody else is blamed.
+    blames_client: Cell<bool>,
     again: Cell<Option<Again>>,
     /// What the upstream says before its answer, for a client that may be told.
     interims: OnceCell<Arc<Interims>>,
@@ -293,6 +296,7 @@ impl Pace {
             has_unread: Cell::new(false),
             is_half_closed: Cell::new(false),
             half_closed_timeout: settings.half_closed_timeout,
+            blames_client: Cell::new(false),
             again: Cell::new(None),
             interims: OnceCell::new(),
             takes_interims: Cell::new(false),
@@ -373,10 +377,12 @@ impl Pace {
         self.phase.get()
     }
 
-    /// Enters a phase with its own limit. `Upstream` has none until [`Pace::await_answer`].
+    /// Enters a phase with its own limit. Until [`Pace::await_answer`], `Upstream` has only that of a client that has ended
+    /// its side.
     pub(crate) fn enter(&self, phase: Phase) {
         self.phase.set(phase);
         self.may_be_idle.set(false);
+        self.blames_client.set(false);
         match phase {
             Phase::Waiting => self.deadline.arm(self.idle_timeout),
             Phase::Head => self.deadline.arm(self.header_timeout),
@@ -385,7 +391,7 @@ impl Pace {
                 self.has_unread.set(false);
                 self.deadline.disarm();
                 if self.is_half_closed.get() {
-                    self.deadline.arm(self.half_closed_timeout);
+                    self.blames_client.set(self.deadline.shorten(self.half_closed_timeout));
                 }
             }
         }
@@ -394,7 +400,8 @@ impl Pace {
     /// The request is with the upstream, which has this long to begin its answer.
     pub(crate) fn await_answer(&self, timeout: Duration) {
         self.phase.set(Phase::Upstream);
-        self.deadline.arm(if self.is_half_closed.get() { timeout.min(self.half_closed_timeout) } else { timeout });
+        self.deadline.arm(timeout);
+        self.blames_client.set(self.is_half_closed.get() && self.deadline.shorten(self.half_closed_timeout));
     }
 
     /// The client may still be sending a body that nobody reads.
@@ -414,12 +421,21 @@ impl Pace {
         }
         if !self.is_half_closed.replace(true) {
             match self.phase() {
-                Phase::Upstream => self.deadline.arm(self.half_closed_timeout),
-                Phase::Download if self.may_be_idle.get() => self.deadline.arm(self.body_timeout),
+                Phase::Upstream => self.blames_client.set(self.deadline.shorten(self.half_closed_timeout)),
+                Phase::Download if self.may_be_idle.get() => self.doubt_reader(),
                 _ => {}
             }
         }
         true
+    }
+
+    /// Nobody knows whether a client that has ended its side is there, until something is written to it.
+    fn doubt_reader(&self) {
+        // Each piece that is written begins the limit anew, so the two are compared whole.
+        if self.deadline.limit().is_none_or(|idle| self.body_timeout < idle) {
+            self.deadline.arm(self.body_timeout);
+            self.blames_client.set(true);
+        }
     }
 
     /// The client has ended its side, and nothing more is to be read.
@@ -427,10 +443,15 @@ impl Pace {
         self.is_half_closed.get()
     }
 
+    /// What has taken too long is a client that may have gone.
+    pub(crate) fn blames_client(&self) -> bool {
+        self.blames_client.get()
+    }
+
     /// Whether the upstream has taken too long. Where it is only that nobody knows whether the client is still there, the
     /// whole request is given up instead.
     pub(crate) fn upstream_is_late(&self) -> bool {
-        self.is_expired() && !self.is_half_closed.get()
+        self.is_expired() && !self.blames_client.get()
     }
 
     /// An answer has begun. `idle` is how long the upstream may be silent when it has promised no length; who has promised
@@ -439,8 +460,10 @@ impl Pace {
         self.enter(Phase::Download);
         if let Some(idle) = idle {
             self.may_be_idle.set(true);
-            // Nobody knows whether a client that has ended its side is there, until something is written to it.
-            self.deadline.arm(if self.is_half_closed.get() { idle.min(self.body_timeout) } else { idle });
+            self.deadline.arm(idle);
+            if self.is_half_closed.get() {
+                self.doubt_reader();
+            }
         }
     }
 
@@ -510,7 +533,7 @@ impl Pace {
     /// Why an answer that took too long is cut.
     pub(crate) fn why_cut(&self) -> BodyCut {
         match (self.is_condemned.get(), self.may_be_idle.get()) {
-            (false, true) if self.is_half_closed.get() => BodyCut::Client,
+            (false, true) if self.blames_client.get() => BodyCut::Client,
             (false, true) => BodyCut::Idle,
             _ => BodyCut::Stalled,
         }

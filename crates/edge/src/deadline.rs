@@ -120,6 +120,24 @@ impl Deadline {
         self.state.debt.forget();
     }
 
+    /// From now on, `limit` may pass without progress, but no more than is left of what was armed. True when `limit` is less.
+    pub(crate) fn shorten(&self, limit: Duration) -> bool {
+        let passed = match (self.state.since.get(), self.all.swept.get()) {
+            (Some(since), Some(now)) => now.since(since),
+            _ => Duration::ZERO,
+        };
+        let is_less = self.state.limit.get().is_none_or(|armed| limit < armed.saturating_sub(passed));
+        if is_less {
+            self.arm(limit);
+        }
+        is_less
+    }
+
+    /// The limit that was armed.
+    pub(crate) fn limit(&self) -> Option<Duration> {
+        self.state.limit.get()
+    }
+
     /// The client's socket takes no more of an answer, or takes it again. What is waited for meanwhile is the client, and
     /// the limit that was armed does not count.
     pub(crate) fn is_blocked(&self, is_blocked: bool) {

@@ -3,8 +3,9 @@
 //! Most requests of most sites ask for nothing special. These go a way of their own: the head is read into spans and
 //! written anew in one pass, bodies pass through the core's scratch buffer, and nothing is allocated that a request does
 //! not need. The first request of a connection that is not plain, and every one after it, goes the general way, with
-//! the very bytes that were read: so this path refuses no head, has no retries and no features, and what it does not
-//! know it does not meet.
+//! the very bytes that were read: so this path refuses no head and has no features, and what it does not know it
+//! does not meet. Whether a request is asked again is decided here, with the answer that may be bettered kept in reserve; the
+//! general path asks.
 //!
 //! ```text
 //! request (bytes → spans → the upstream's head) → seat → link → exchange → answer (bytes → spans → the client's head)

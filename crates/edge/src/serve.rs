@@ -149,7 +149,7 @@ async fn serve_h1(core: &Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) -> 
             let heard = Heard(Rc::clone(&client));
             async move {
                 let answer = forward::answer(core, client, pace, request.map(ClientBody::Http1), None).await;
-                Ok::<_, Infallible>(answer.map(|body| Watched { body, _heard: heard }))
+                Ok::<_, Infallible>(answer.map(|body| Telltale { body, _heard: heard }))
             }
         })
     };
@@ -202,7 +202,7 @@ async fn serve_h1(core: &Rc<Core>, client: Rc<Client>, io: Io<ClientStream>) -> 
 }
 
 /// The body of an answer, which says when hyper has all of it.
-struct Watched {
+struct Telltale {
     body: Body,
     _heard: Heard,
 }
@@ -215,7 +215,7 @@ impl Drop for Heard {
     }
 }
 
-impl http_body::Body for Watched {
+impl http_body::Body for Telltale {
     type Data = Bytes;
     type Error = BodyCut;
 

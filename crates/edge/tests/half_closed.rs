@@ -9,13 +9,19 @@
 
 mod site;
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::net::Shutdown;
+use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use prumo_edge::Settings;
-use site::{App, Gate, Site, Wire, eventually, forward};
+use prumo_clock::{Clock, Timestamp};
+use prumo_edge::{Port, Settings, Traffic};
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
+use site::{App, Gate, Site, Wire, eventually, forward, reply_with};
 
 /// Both ways through the edge.
 const PATHS: [bool; 2] = [true, false];
@@ -101,16 +107,134 @@ fn it_is_not_waited_for_for_ever() {
     for fast in PATHS {
         let gate = Gate::closed();
         let (app, site) = site_behind(&gate, fast, Duration::from_millis(100));
-        let mut wire = send_and_end(&site, GET);
+        let mut wire = site.connect();
+        wire.send(GET);
+        eventually("the app was asked", || app.asks().len() == 1);
+        wire.stream().shutdown(Shutdown::Write).unwrap();
         assert!(wire.is_closed(), "fast {fast}");
         site.assert_nothing_in_flight("one");
         let counted = || site.metrics().contains("prumo_edge_refused_total{reason=\"client_gone\"} 1");
         eventually("it is counted", counted);
         assert!(site.metrics().contains("{service=\"app\",route=\"all\",status=\"5xx\"} 0"), "{}", site.metrics());
-        eventually("the app was asked", || !app.asks().is_empty());
-        assert_eq!(app.asks().len(), 1, "it is not asked again for nobody");
         gate.open();
+        site.settle(&app);
+        let connections = app.connections.load(Ordering::SeqCst);
+        assert_eq!((connections, app.asks().len()), (2, 2), "it is not asked again for nobody");
     }
+}
+
+/// Goal: a route's `timeout` that runs out before the patience with such a client counts for it as for everyone: the client
+/// is told 504, and the replica is blamed.
+#[test]
+fn the_routes_limit_counts() {
+    for fast in PATHS {
+        let gate = Gate::closed();
+        let app = App::behind(&gate, b"done");
+        let (clock, simulation) = Clock::simulated(1, Timestamp::from_millis(0));
+        let set = |settings: &mut Settings| {
+            settings.fast_path = fast;
+            settings.half_closed_timeout = NEVER;
+        };
+        let site = Site::start_at(clock, set, |route| forward(route).timeout = Duration::from_secs(10));
+        let traffic = Traffic { eject_after: 1, ..Traffic::default() };
+        let generation = site.edge.traffic(BTreeMap::from([("app".to_owned(), traffic)]));
+        eventually("the cores know", || site.edge.settled(generation));
+        site.serve(&[app.upstream("one"), app.upstream("two")]);
+        let mut wire = send_and_end(&site, GET);
+        eventually("the app works", || app.asks().len() == 1);
+        // Time to see the end. Without it the test would only be easier.
+        std::thread::sleep(Duration::from_millis(50));
+        eventually("it is told something", || {
+            simulation.advance(Duration::from_millis(500));
+            wire.has_something_to_read()
+        });
+        assert_eq!(wire.try_answer().map(|answer| answer.status), Some(504), "fast {fast}");
+        assert!(wire.is_closed());
+        let metrics = site.metrics();
+        assert!(metrics.contains("prumo_edge_ejections_total{service=\"app\"} 1\n"), "fast {fast}: {metrics}");
+        assert!(metrics.contains("prumo_edge_refused_total{reason=\"client_gone\"} 0\n"), "fast {fast}: {metrics}");
+        gate.open();
+        site.end(&simulation);
+    }
+}
+
+/// Goal: such a client gets its answer from another replica too, when the first has none that is good: also where that is
+/// asked on the general path for a request that began on the fast one.
+#[test]
+fn another_replica_answers_it() {
+    for fast in PATHS {
+        let gate = Gate::closed();
+        let asked = Arc::new(AtomicUsize::new(0));
+        let apps = [(); 2].map(|()| {
+            let (gate, asked) = (Arc::clone(&gate), Arc::clone(&asked));
+            App::start(move |_, stream| {
+                if asked.fetch_add(1, Ordering::SeqCst) == 0 {
+                    gate.wait();
+                    return stream.write_all(b"HTTP/1.1 503 Sorry\r\nContent-Length: 5\r\n\r\nsorry").is_ok();
+                }
+                reply_with(stream, b"done");
+                true
+            })
+        });
+        let set = |settings: &mut Settings| {
+            settings.fast_path = fast;
+            settings.half_closed_timeout = NEVER;
+        };
+        let site = Site::start_with(set, |route| forward(route).timeout = NEVER);
+        site.serve(&[apps[0].upstream("one"), apps[1].upstream("two")]);
+        let mut wire = send_and_end(&site, GET);
+        eventually("the first works", || asked.load(Ordering::SeqCst) == 1);
+        // Time to see the end. Without it the test would only be easier.
+        std::thread::sleep(Duration::from_millis(50));
+        gate.open();
+        let answer = wire.answer();
+        assert_eq!((answer.status, answer.text().as_str()), (200, "done"), "fast {fast}");
+        assert!(wire.is_closed());
+        assert_eq!(asked.load(Ordering::SeqCst), 2, "fast {fast}");
+    }
+}
+
+/// Goal: the same over TLS, where a client says that it has no more to say.
+#[test]
+fn over_tls_it_gets_its_answer() {
+    for fast in PATHS {
+        let gate = Gate::closed();
+        let app = App::behind(&gate, b"done");
+        let set = |settings: &mut Settings| {
+            settings.fast_path = fast;
+            settings.half_closed_timeout = NEVER;
+            settings.https = Port::Number(0);
+        };
+        let site = Site::start_with(set, |route| forward(route).timeout = NEVER);
+        site.serve(&[app.upstream("one")]);
+        let mut wire = tls_wire(&site);
+        wire.write_all(GET).unwrap();
+        eventually("the app works", || site.edge.in_flight("one").requests == 1);
+        wire.conn.send_close_notify();
+        while wire.conn.wants_write() {
+            wire.conn.write_tls(&mut wire.sock).unwrap();
+        }
+        // Time to see the end. Without it the test would only be easier.
+        std::thread::sleep(Duration::from_millis(50));
+        gate.open();
+        let mut answer = String::new();
+        wire.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n") && answer.ends_with("\r\n\r\ndone"), "fast {fast}: {answer}");
+        site.assert_nothing_in_flight("one");
+    }
+}
+
+/// A client that trusts the site's own authority.
+fn tls_wire(site: &Site) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(site.edge.authority_certificate()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
+    let name = ServerName::try_from("localhost").unwrap();
+    let stream = TcpStream::connect(site.https()).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    StreamOwned::new(ClientConnection::new(config, name).unwrap(), stream)
 }
 
 /// Goal: a body that ends before its end is no request, however its client ends.
@@ -123,7 +247,9 @@ fn half_a_request_is_none() {
         let mut wire = send_and_end(&site, b"POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 50\r\n\r\nhello");
         assert!(wire.try_answer().is_none_or(|answer| answer.status == 400), "fast {fast}");
         site.assert_nothing_in_flight("one");
-        eventually("the app has heard it all", || app.asks().iter().all(|ask| !ask.is_whole));
+        site.settle(&app);
+        let whole: Vec<_> = app.asks().into_iter().filter(|ask| ask.is_whole).map(|ask| ask.first).collect();
+        assert_eq!(whole, ["GET / HTTP/1.1"], "fast {fast}");
     }
 }
 

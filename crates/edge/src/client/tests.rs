@@ -102,3 +102,50 @@ fn a_request_is_not_cut_for_those_it_shares_with() {
     check(1, Some((None, 100)), None);
     check(0, Some((None, 1)), Some(30));
 }
+
+/// Goal: for a client that has ended its side, the first of two limits to run out counts, and the client is blamed only when
+/// that is its own.
+#[test]
+fn a_half_closed_client_is_blamed_for_its_own_limit() {
+    // When its side ends, 0 being before all; what is waited for; when that is over, and whether the client is blamed.
+    let check = |closed_at: u64, begin: &dyn Fn(&Pace), expected: (u64, bool)| {
+        let mut settings = Settings::new(PathBuf::new());
+        settings.half_closed_timeout = Duration::from_secs(10);
+        settings.body_timeout = Duration::from_secs(30);
+        let all = Rc::new(Deadlines::new(0, settings.body_timeout));
+        let pace = Pace::new(all.add(), &settings);
+        if closed_at == 0 {
+            assert!(pace.half_close());
+        }
+        begin(&pace);
+        for second in 0..100 {
+            if second == closed_at {
+                assert!(pace.half_close());
+            }
+            all.sweep(Moment::from_nanos(second * 1_000_000_000));
+            if pace.is_expired() {
+                assert_eq!((second, pace.blames_client()), expected, "closed at {closed_at}");
+                assert_eq!(pace.upstream_is_late(), !expected.1);
+                if pace.phase() == Phase::Download {
+                    let is_clients = matches!(pace.why_cut(), BodyCut::Client);
+                    assert_eq!(is_clients, expected.1, "{:?}", pace.why_cut());
+                }
+                return;
+            }
+        }
+        panic!("it never ends");
+    };
+    let answer_within = |limit| move |pace: &Pace| pace.await_answer(Duration::from_secs(limit));
+    check(0, &answer_within(2), (2, false));
+    check(1, &answer_within(2), (2, false));
+    check(0, &answer_within(60), (10, true));
+    check(5, &answer_within(60), (15, true));
+    check(55, &answer_within(60), (60, false));
+    check(5, &|pace| pace.enter(Phase::Upstream), (15, true));
+    check(5, &|pace| pace.enter(Phase::Upload), (30, false));
+    let silent_for = |limit| move |pace: &Pace| pace.pass_on(Some(Duration::from_secs(limit)));
+    check(0, &silent_for(20), (20, false));
+    check(5, &silent_for(20), (20, false));
+    check(0, &silent_for(60), (30, true));
+    check(5, &silent_for(60), (35, true));
+}

@@ -43,6 +43,30 @@ fn deadlines_expire_after_their_limit() {
     assert!(!deadline.is_expired());
 }
 
+/// Goal: a limit is shortened to what is left of it or to the other, whichever is less.
+#[test]
+fn limits_are_shortened() {
+    let check = |shorter: u64, expected: (bool, u64)| {
+        let all = Rc::new(Deadlines::default());
+        let deadline = all.add();
+        deadline.arm(Duration::from_secs(10));
+        all.sweep(at(0));
+        all.sweep(at(6000));
+        let is_less = deadline.shorten(Duration::from_secs(shorter));
+        let ended = (6..100).find(|second| {
+            all.sweep(at(second * 1000));
+            deadline.is_expired()
+        });
+        assert_eq!((is_less, ended), (expected.0, Some(expected.1)), "{shorter} s after 6 of 10");
+    };
+    check(3, (true, 9));
+    check(4, (false, 10));
+    check(5, (false, 10));
+    check(60, (false, 10));
+    let all = Rc::new(Deadlines::default());
+    assert!(all.add().shorten(Duration::from_secs(60)), "there was none");
+}
+
 /// Goal: places of deadlines that are gone are used again.
 #[test]
 fn places_are_used_again() {

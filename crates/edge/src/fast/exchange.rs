@@ -55,7 +55,7 @@ pub(crate) struct Exchange {
     /// What was tried, for who asks again.
     again: Again,
     /// An answer that may be bettered, as far as it was read.
-    held: Option<Bytes>,
+    in_reserve: Option<Bytes>,
     pub(super) up: Up,
     pub(super) down: Down,
 }
@@ -151,7 +151,7 @@ impl Exchange {
             is_repeatable: plain.is_repeatable(),
             is_idempotent: plain.is_idempotent(),
             again: nothing_tried(),
-            held: None,
+            in_reserve: None,
             up: Up { waits: plain.expects, ..Up::new(plain.body, head) },
             down: Down::default(),
         }
@@ -209,7 +209,7 @@ impl Exchange {
         let refusal = match pace.phase() {
             Phase::Upload if pace.deadline.is_for_body() => Refusal::SLOW_CLIENT,
             Phase::Download => return self.cut(pace.why_cut()),
-            _ if pace.is_half_closed() => return self.cut(BodyCut::Client),
+            _ if pace.blames_client() => return self.cut(BodyCut::Client),
             _ => Refusal::TIMEOUT,
         };
         if refusal == Refusal::TIMEOUT {
@@ -245,7 +245,7 @@ impl Exchange {
         let others = self.route.service.upstreams().len() > 1;
         let may = others && self.may_retry(|retry| retry.on_status.contains(&status.as_u16()));
         if may {
-            self.held = Some(Bytes::copy_from_slice(read));
+            self.in_reserve = Some(Bytes::copy_from_slice(read));
         }
         may
     }
@@ -264,7 +264,7 @@ impl Exchange {
     /// What was tried, for who asks again.
     pub(super) fn again(&mut self, link: BareLink) -> Again {
         let mut again = std::mem::replace(&mut self.again, nothing_tried());
-        if let (Some(read), Some(seat)) = (self.held.take(), self.seat.take()) {
+        if let (Some(read), Some(seat)) = (self.in_reserve.take(), self.seat.take()) {
             again.held = Some(Box::new(HeldAnswer { seat, stream: link.stream, read, asked: self.asked }));
         }
         again

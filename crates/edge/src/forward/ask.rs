@@ -85,12 +85,16 @@ impl Journey<'_> {
         // All that counts is how its answer is to be read.
         let mut asked_before = Request::new(Upload::Empty);
         asked_before.method_mut().clone_from(request.method());
+        // Its head is whole, so nothing is waited for; but nobody waits without a limit.
+        self.pace.await_answer(self.forward.timeout);
         let response = link.exchange(asked_before, self.pace).await.ok()?;
         Some(Asked { response, link, seat, asked, now: self.core.clock.now() })
     }
 
     /// Where to ask next. Who holds an answer already does not wait for another place: then there is none.
     async fn next_seat(&self, wish: &Wish<'_>, attempts: &mut Attempts) -> Result<Option<Seat>, Refusal> {
+        // The limit of the attempt before does not count for the next one's connection.
+        self.pace.enter(Phase::Upstream);
         if let Some(seat) = attempts.seat.take() {
             return Ok(Some(seat));
         }
@@ -245,7 +249,6 @@ impl Journey<'_> {
 
     /// A seat at an upstream; waits a little while the service has none.
     async fn find_seat(&self, wish: &Wish<'_>, attempts: &mut Attempts) -> Result<Seat, Refusal> {
-        self.pace.enter(Phase::Upstream);
         let service = &self.route.service;
         let mut waiting = None;
         loop {

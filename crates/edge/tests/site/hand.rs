@@ -13,7 +13,7 @@ pub(super) struct Hand {
 }
 
 impl Hand {
-    /// The most that passes at once: less than any time that tests set and wait for in vain.
+    /// The most that passes at once: no more than the shortest time that tests set, and less than any that must not run out.
     const STEP_MAX: Duration = Duration::from_millis(50);
 
     pub(super) fn start() -> (Clock, Hand) {

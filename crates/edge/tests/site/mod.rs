@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use hand::Hand;
-use prumo_clock::Clock;
+use prumo_clock::{Clock, Simulation};
 use prumo_drain::{Drain, Stage};
 use prumo_edge::{Action, Address, Edge, Forward, InFlight, Port, Route, Settings, Upstream};
 
@@ -84,6 +84,13 @@ impl Site {
         Wire::connect(self.http())
     }
 
+    /// Waits until this app has read all that it was ever sent, by asking once more: connections are accepted in turn, and
+    /// those of requests that failed are closed.
+    pub fn settle(&self, app: &App) {
+        assert_eq!(self.get("/").status, 200);
+        eventually("only the last connection is kept", || app.open.load(Ordering::SeqCst) == 1);
+    }
+
     /// One request on a connection of its own.
     pub fn get(&self, path: &str) -> Answer {
         let mut wire = self.connect();
@@ -108,6 +115,15 @@ impl Site {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(drain.stop(within))
         })
+    }
+
+    /// Stops a site whose clock is the test's own, and has to go for that.
+    pub fn end(&self, simulation: &Simulation) {
+        let stopping = self.begin_stop(Duration::from_secs(60));
+        while !stopping.is_finished() {
+            simulation.advance(Duration::from_millis(50));
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Stops as the daemon does; the report is checked by the caller.
@@ -398,8 +414,8 @@ impl App {
                 let number = connections.fetch_add(1, Ordering::SeqCst);
                 streams.lock().unwrap().extend(stream.try_clone().map(|stream| (number, stream)));
                 let (asks, reply, open, streams) = (asks.clone(), reply.clone(), open.clone(), streams.clone());
+                open.fetch_add(1, Ordering::SeqCst);
                 std::thread::spawn(move || {
-                    open.fetch_add(1, Ordering::SeqCst);
                     converse(stream, &asks, &*reply);
                     streams.lock().unwrap().remove(&number);
                     open.fetch_sub(1, Ordering::SeqCst);
