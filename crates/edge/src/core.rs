@@ -208,11 +208,14 @@ async fn take_tables(core: Rc<Core>) {
 async fn sweep_until_stopped(core: &Core, is_whole: impl Fn() -> bool) -> bool {
     let mut stopped = std::pin::pin!(core.stopping.wait());
     let (mut sweeps, mut failed) = (0_u32, 0);
+    let mut next = core.clock.sleep(SWEEP_EVERY);
     loop {
         tokio::select! {
-            () = core.clock.sleep(SWEEP_EVERY) => {}
+            () = &mut next => {}
             () = &mut stopped => return true,
         }
+        // Set before this round is counted: who moves a clock once the core has gone round knows that it will go again.
+        next = core.clock.sleep(SWEEP_EVERY);
         #[cfg(test)]
         assert_ne!(core.share().fault.load(Ordering::Relaxed), tests::PANICS, "a test wants this core to fail");
         // In this order: once a stop was asked for, tasks end as they should.
