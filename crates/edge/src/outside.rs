@@ -132,7 +132,7 @@ impl Watch {
             let mut following: Vec<Following> = services.into_iter().map(|one| take(&mut before, one)).collect();
             let follow = following.iter_mut().map(|one| {
                 one.follow(clock, |service, looked| {
-                    self.note(service, &looked.report);
+                    self.note(service, &looked);
                     // Each is told as soon as it is known: one that cannot be reached keeps no other waiting.
                     told.borrow_mut().change(|upstreams| drop(upstreams.insert(service.to_owned(), looked.upstreams)));
                 })
@@ -146,12 +146,12 @@ impl Watch {
     }
 
     /// Keeps the report, and says what is new about the service.
-    fn note(&self, service: &str, report: &OutsideReport) {
+    fn note(&self, service: &str, looked: &Looked) {
         let mut wanted = self.lock();
-        wanted.lookups_failed += report.lost.len() as u64;
-        let before = wanted.reports.insert(service.to_owned(), report.clone());
+        wanted.lookups_failed += looked.lookups_failed;
+        let before = wanted.reports.insert(service.to_owned(), looked.report.clone());
         drop(wanted);
-        tell_changes(service, before.as_ref(), report);
+        tell_changes(service, before.as_ref(), &looked.report);
     }
 
     fn lock(&self) -> MutexGuard<'_, Wanted> {
@@ -204,18 +204,24 @@ fn tell_changes(service: &str, before: Option<&OutsideReport>, now: &OutsideRepo
 struct Following {
     service: Arc<Watched>,
     known: Known,
-    /// When the next look is due; now when there was none.
-    due: Option<Moment>,
+    /// When its probe is due; now when it never asked.
+    asks_at: Option<Moment>,
+    /// False while something may be known that was not given away, because a look was broken off or there was none.
+    is_told: bool,
 }
 
 /// What goes on with a service: what was found out of exactly this one counts on, and of one that was changed the
-/// addresses of its names.
+/// addresses of its names, and what its probes have shown if those would be the same.
 fn take(before: &mut Vec<Following>, service: Arc<Watched>) -> Following {
     let place = before.iter().position(|one| one.service.settings.service == service.settings.service);
     match place.map(|place| before.swap_remove(place)) {
         Some(same) if Arc::ptr_eq(&same.service, &service) => same,
-        Some(other) => Following { service, known: other.known.only_names(), due: None },
-        None => Following { service, known: Known::default(), due: None },
+        Some(other) => {
+            let stay = service.is_asked_as(&other.service);
+            let asks_at = other.asks_at.filter(|_| stay);
+            Following { service, known: other.known.carried_over(stay), asks_at, is_told: false }
+        }
+        None => Following { service, known: Known::default(), asks_at: None, is_told: false },
     }
 }
 
@@ -223,11 +229,16 @@ impl Following {
     /// Looks at the service each time that is due, without an end, and gives away what it found.
     async fn follow(&mut self, clock: &Clock, mut found: impl FnMut(&str, Looked)) {
         loop {
-            if let Some(due) = self.due {
-                clock.sleep_until(due).await;
+            if let Some(asks_at) = self.asks_at.filter(|_| self.is_told) {
+                clock.sleep_until(self.known.names_due().map_or(asks_at, |due| due.min(asks_at))).await;
             }
-            let looked = self.service.look(&mut self.known, clock).await;
-            self.due = Some(clock.now() + clock.jitter(self.service.settings.probe.every, SPREAD_PERCENT));
+            self.is_told = false;
+            let is_asking = self.asks_at.is_none_or(|asks_at| asks_at <= clock.now());
+            let looked = self.service.look(&mut self.known, is_asking, clock).await;
+            if is_asking {
+                self.asks_at = Some(clock.now() + clock.jitter(self.service.settings.probe.every, SPREAD_PERCENT));
+            }
+            self.is_told = true;
             found(&self.service.settings.service, looked);
         }
     }

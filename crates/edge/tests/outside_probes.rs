@@ -164,7 +164,26 @@ fn knocks_at_sockets() {
     await_refusals(&site, &[None]);
 }
 
-/// Goal: a reload that changes nothing about a service forgets nothing about it.
+/// Goal: names are looked up again however seldom the addresses are asked, and nobody is asked more often for it.
+#[test]
+fn names_do_not_wait_for_probes() {
+    let (site, app) = (Site::start(), app("app", &Arc::new(AtomicBool::new(true))));
+    // No part of a name may be so long: it fails at once.
+    let lost = place(&format!("{}.invalid", "a".repeat(64)), 80, false);
+    let often = outside(&[lost, place("127.0.0.1", app.address.port(), false)], get("/health", None));
+    let probe = Probe { every: Duration::from_secs(3600), ..often.probe.clone() };
+    site.edge.outside(vec![Outside { resolve_every: Duration::from_millis(20), probe, ..often }]).unwrap();
+    let failures = || {
+        let metrics = site.metrics();
+        let line = metrics.lines().find(|line| line.starts_with("prumo_edge_lookups_failed_total "));
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).unwrap()
+    };
+    eventually("it is looked up again and again", || failures() >= 5.0);
+    assert_eq!(refusals(&site), [None]);
+    assert_eq!(app.asks().len(), 1, "the next one is due in an hour");
+}
+
+/// Goal: a reload that changes nothing about how a service is asked forgets nothing about it.
 #[test]
 fn a_reload_forgets_nothing() {
     let (site, is_well) = (Site::start(), Arc::new(AtomicBool::new(true)));
@@ -178,6 +197,7 @@ fn a_reload_forgets_nothing() {
     for _ in 0..5 {
         site.edge.outside(vec![seldom.clone()]).unwrap();
     }
+    let seldom = Outside { sees_clients_host: true, resolve_every: Duration::from_secs(90), ..seldom };
     // Another service is looked at after all these.
     let other = Probe { check: get("/other", Some("else")), ..seldom.probe };
     let other = Outside { service: "other".into(), probe: other, ..seldom.clone() };

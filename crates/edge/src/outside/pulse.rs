@@ -16,6 +16,7 @@ pub(super) enum Answer {
 #[derive(Debug, Default)]
 pub(super) struct Pulse {
     is_well: bool,
+    was_bad: bool,
     good_in_a_row: u32,
     bad_in_a_row: u32,
     /// What was wrong the last time that something was.
@@ -24,16 +25,17 @@ pub(super) struct Pulse {
 
 impl Pulse {
     /// A well one stays so until it was bad as often as `unhealthy` says, and any other one until it was good as often as
-    /// `healthy` does.
+    /// `healthy` does. One that was never bad is well at once: there is nothing that it must recover from.
     pub(super) fn note(&mut self, answer: Answer, probe: &Probe) {
         match answer {
             Answer::Good => {
                 (self.good_in_a_row, self.bad_in_a_row) = (self.good_in_a_row.saturating_add(1), 0);
-                self.is_well |= self.good_in_a_row >= probe.healthy;
+                self.is_well |= !self.was_bad || self.good_in_a_row >= probe.healthy;
             }
             Answer::Bad(why) => {
                 (self.good_in_a_row, self.bad_in_a_row) = (0, self.bad_in_a_row.saturating_add(1));
                 self.is_well &= self.bad_in_a_row < probe.unhealthy;
+                self.was_bad = true;
                 self.why = why;
             }
             Answer::NotAsked(why) if !self.is_well => self.why = format!("could not be asked: {why}"),
@@ -55,8 +57,8 @@ impl Pulse {
 mod tests {
     use super::*;
 
-    /// Goal: an address is well after `healthy` good answers in a row, no longer after `unhealthy` bad ones, and what
-    /// could not be asked counts for neither.
+    /// Goal: an address is well after its first good answer, no longer after `unhealthy` bad ones, and again after `healthy`
+    /// good ones in a row; what could not be asked counts for neither.
     #[test]
     fn answers_in_a_row_decide() {
         let check = |answers: &str, expected: &[Option<&str>]| {
@@ -76,12 +78,14 @@ mod tests {
         };
         let (half, bad, not_asked) =
             (Some("well 1 of 2 times"), Some("bad"), Some("could not be asked: no descriptors"));
-        check("++", &[half, None]);
+        check("++", &[None, None]);
         check("-++", &[bad, half, None]);
-        check("+-++", &[half, bad, half, None]);
-        check("++--+", &[half, None, None, None, None]);
-        check("++---+", &[half, None, None, None, bad, half]);
-        check("++-?--", &[half, None, None, None, None, bad]);
-        check("?++?", &[not_asked, half, None, None]);
+        check("+-++", &[None, None, None, None]);
+        check("++--+", &[None, None, None, None, None]);
+        check("+---+", &[None, None, None, bad, half]);
+        check("+---++", &[None, None, None, bad, half, None]);
+        check("+-?--", &[None, None, None, None, bad]);
+        check("?++?", &[not_asked, None, None, None]);
+        check("?-++", &[not_asked, bad, half, None]);
     }
 }

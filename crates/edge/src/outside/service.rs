@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use prumo_clock::Clock;
+use prumo_clock::{Clock, Moment};
 use prumo_probe::{Check, Origin, is_shortage};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::ServerName;
@@ -36,6 +36,8 @@ type Unusable = (String, String);
 pub(super) struct Looked {
     pub(super) upstreams: Vec<Upstream>,
     pub(super) report: OutsideReport,
+    /// How many names could not be looked up just now.
+    pub(super) lookups_failed: u64,
 }
 
 /// What is known of a service from the looks before.
@@ -43,14 +45,21 @@ pub(super) struct Looked {
 pub(super) struct Known {
     /// For each of its places.
     addresses: Vec<Addresses>,
-    /// By the id of an upstream.
-    pulses: BTreeMap<String, Pulse>,
+    /// By the id of an upstream, with the place that it was found at and is asked as.
+    pulses: BTreeMap<String, (Place, Pulse)>,
 }
 
 impl Known {
-    /// What still counts when something about the service is another than before.
-    pub(super) fn only_names(self) -> Known {
-        Known { pulses: BTreeMap::new(), ..self }
+    /// What still counts when something about the service is another than before: its names, which are looked up anew,
+    /// and what its probes have shown, if they `stay` the same.
+    pub(super) fn carried_over(mut self, stay: bool) -> Known {
+        self.addresses.iter_mut().for_each(Addresses::hurry);
+        if stay { self } else { Known { pulses: BTreeMap::new(), ..self } }
+    }
+
+    /// When the next name is to be looked up, if ever.
+    pub(super) fn names_due(&self) -> Option<Moment> {
+        self.addresses.iter().filter_map(Addresses::due).min()
     }
 }
 
@@ -72,8 +81,15 @@ impl Watched {
         self.settings == *settings && self.authority.as_deref() == authority
     }
 
-    /// Looks its names up where that is due, and asks at its addresses, at all of them at once.
-    pub(super) async fn look(&self, known: &mut Known, clock: &Clock) -> Looked {
+    /// Whether what the other's probes have shown is true of this one too, at the places that both have.
+    pub(super) fn is_asked_as(&self, other: &Watched) -> bool {
+        let (ours, others) = (&self.settings, &other.settings);
+        ours.probe == others.probe && ours.protocol == others.protocol && self.authority == other.authority
+    }
+
+    /// Looks its names up where that is due, and asks at its addresses, at all of them at once: at each if `asks_all`,
+    /// and otherwise at those that are new.
+    pub(super) async fn look(&self, known: &mut Known, asks_all: bool, clock: &Clock) -> Looked {
         let (settings, places) = (&self.settings, &self.settings.at);
         let Known { addresses, pulses } = known;
         addresses.resize_with(places.len(), Addresses::default);
@@ -82,20 +98,30 @@ impl Watched {
             .iter_mut()
             .zip(places)
             .map(|(addresses, place)| addresses.refresh(place, settings.resolve_every, clock));
-        as_they_end(refreshed, |looked| report.lost.extend(looked.err())).await;
+        let mut lookups_failed = 0;
+        as_they_end(refreshed, |has_failed| lookups_failed += u64::from(has_failed)).await;
+        report.lost.extend(addresses.iter().filter_map(|addresses| addresses.lost.clone()));
         report.lost.sort_unstable();
         let all = addresses.iter().zip(places).flat_map(|(addresses, place)| {
             addresses.known.iter().map(move |address| (place, self.upstream(place, address)))
         });
         let all: Vec<(&Place, Result<Upstream, Unusable>)> = all.collect();
-        let usable = all.iter().filter_map(|(place, upstream)| Some((*place, upstream.as_ref().ok()?)));
-        let mut answers: BTreeMap<&str, Answer> = BTreeMap::new();
+        let mut usable: BTreeMap<&str, (&Place, &Upstream)> = BTreeMap::new();
+        for (place, upstream) in &all {
+            if let Ok(upstream) = upstream {
+                // Two places may have one address: it is asked as the first of them.
+                usable.entry(&upstream.id).or_insert((place, upstream));
+            }
+        }
+        pulses.retain(|id, (place, _)| usable.get(id.as_str()).is_some_and(|(now, _)| *now == place));
+        let asked = usable.values().filter(|(_, upstream)| asks_all || !pulses.contains_key(&upstream.id));
         let asked =
-            usable.map(|(place, upstream)| async { (upstream.id.as_str(), self.ask(place, upstream, clock).await) });
-        as_they_end(asked, |(id, answer)| drop(answers.insert(id, answer))).await;
-        pulses.retain(|id, _| answers.contains_key(id.as_str()));
-        for (id, answer) in answers {
-            pulses.entry(id.to_owned()).or_default().note(answer, &settings.probe);
+            asked.map(|(place, upstream)| async move { (*place, *upstream, self.ask(place, upstream, clock).await) });
+        let mut answers = Vec::new();
+        as_they_end(asked, |answer| answers.push(answer)).await;
+        for (place, upstream, answer) in answers {
+            let (_, pulse) = pulses.entry(upstream.id.clone()).or_insert_with(|| (place.clone(), Pulse::default()));
+            pulse.note(answer, &settings.probe);
         }
         let (mut well, mut others) = (Vec::new(), Vec::new());
         for (_, upstream) in all {
@@ -103,7 +129,7 @@ impl Watched {
                 Err((id, why)) => (id, Some(why)),
                 Ok(upstream) => {
                     let id = upstream.id.clone();
-                    let refusal = pulses.get(&id).and_then(|pulse| pulse.refusal(&settings.probe));
+                    let refusal = pulses.get(&id).and_then(|(_, pulse)| pulse.refusal(&settings.probe));
                     if refusal.is_none() {
                         well.push(upstream);
                     } else {
@@ -114,7 +140,7 @@ impl Watched {
             };
             report.upstreams.push((id, refusal));
         }
-        Looked { upstreams: if well.is_empty() { others } else { well }, report }
+        Looked { upstreams: if well.is_empty() { others } else { well }, report, lookups_failed }
     }
 
     /// Asks once whether the service is well at this address.
