@@ -80,14 +80,20 @@ fn trust_is_given_and_taken_back() {
     let browsers = || certutil.run(&["-L", "-d", &database]).out;
     assert!(!trusts() && !browsers().contains("prumo-"));
 
+    // A folder that is no system's is left as it is: nothing is made in it.
+    let mistyped = site.root().join("imgae");
+    let failed = site.prumo(&["trust", "--root", mistyped.to_str().unwrap()]);
+    expect(&site, &failed, 6, &["nothing is changed, because there is no "]);
+    assert!(!mistyped.exists(), "{failed:?}");
+
     // A system that cannot make its list anew is not said to trust, neither now nor at the next try.
-    let (etc, away) = (format!("{root}/etc/ssl"), format!("{root}/etc/away"));
-    fs::rename(&etc, &away).unwrap();
+    let (certs, away) = (format!("{root}/etc/ssl/certs"), format!("{root}/etc/ssl/away"));
+    fs::rename(&certs, &away).unwrap();
+    fs::write(&certs, "a file where a folder should be").unwrap();
     let failed = site.prumo(&["trust", "--root", &root]);
-    assert_ne!(failed.code, Some(0), "{failed:?}");
-    let text = format!("{}{}", failed.out, failed.err);
-    assert!(text.contains("nothing is changed, because the system's list cannot be made anew"), "{text}");
-    fs::rename(&away, &etc).unwrap();
+    expect(&site, &failed, 6, &["nothing is changed, because the system's list cannot be made anew"]);
+    fs::remove_file(&certs).unwrap();
+    fs::rename(&away, &certs).unwrap();
 
     expect(
         &site,

@@ -343,6 +343,11 @@ impl House {
         });
     }
 
+    /// Where the admin listener listens.
+    pub(crate) fn admin_address(&self) -> Option<std::net::SocketAddr> {
+        rustix::net::getsockname(&self.admin).ok()?.try_into().ok()
+    }
+
     /// The listeners of the desk, to accept on.
     fn listeners(&self) -> std::io::Result<(TcpListener, UnixListener)> {
         let admin = TcpListener::from_std(self.admin.try_clone()?.into())?;

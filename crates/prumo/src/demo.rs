@@ -32,21 +32,35 @@ pub(crate) async fn run(arguments: &DemoArguments, printer: Printer, clock: Cloc
     let folder = arguments.folder.clone().unwrap_or_else(default_folder);
     prepare(&folder)?;
     let program = program()?;
+    let is_own = arguments.folder.is_none();
     let file = folder.join("prumo.toml");
     refuse_others(&folder, &file)?;
+    if is_own && folder.join("ledger.db").exists() {
+        if prumo_run::anything_runs(&folder) {
+            printer.line(format!(
+                "replicas of an earlier demo still run: this one goes on with them, in {}",
+                folder.display()
+            ));
+        } else {
+            // Left by a demo that was killed; its releases name a program that may be gone.
+            std::fs::remove_dir_all(&folder).map_err(|error| cannot(&folder, &error))?;
+            prepare(&folder)?;
+        }
+    }
     std::fs::write(&file, site_text(&program, arguments)).map_err(|error| cannot(&file, &error))?;
     let options =
         Options { file: TheFile::new(&file, None), state: folder.clone(), quiet: true, arguments: Vec::new() };
 
     printer
         .line(format!("prumo demo: {} behind the edge …", crate::cli::count(arguments.replicas as usize, "replica")));
-    let mut daemon = Box::pin(daemon::start(&options, printer, clock.clone())).await?;
+    let started = Box::pin(daemon::start(&options, printer, clock.clone())).await;
+    let mut daemon = started.map_err(|refusal| in_words_of_the_demo(refusal, arguments))?;
     let first_look = tokio::select! {
         healthy = wait_until_healthy(&daemon, &clock) => healthy,
         _ = signals.next() => return Box::pin(daemon.stop(&mut signals)).await,
     };
     if first_look {
-        printer.line(what_to_try(&program, &folder, arguments));
+        printer.line(what_to_try(&program, &folder, &ports(&daemon).await));
     } else {
         printer.line(format!(
             "the demo did not become healthy in {}s; `prumo --state {} status` shows why",
@@ -58,7 +72,7 @@ pub(crate) async fn run(arguments: &DemoArguments, printer: Printer, clock: Cloc
     printer.line("stopping …");
     let outcome = Box::pin(daemon.stop(&mut signals)).await;
     // A folder that the demo chose is the demo's to remove; one that somebody named is theirs.
-    if arguments.folder.is_none() {
+    if is_own {
         drop(std::fs::remove_dir_all(&folder));
     }
     printer.line("everything is stopped");
@@ -130,9 +144,42 @@ async fn wait_until_healthy(daemon: &Daemon, clock: &Clock) -> bool {
     false
 }
 
-fn what_to_try(program: &Path, folder: &Path, arguments: &DemoArguments) -> String {
+/// The ports as they came to be: 0 asks for any that is free.
+struct Ports {
+    http: String,
+    https: String,
+    admin: String,
+}
+
+async fn ports(daemon: &Daemon) -> Ports {
+    let status = daemon.site.status(None).await.ok();
+    let port = |address: Option<String>| {
+        address.and_then(|address| Some(address.rsplit_once(':')?.1.to_owned())).unwrap_or_default()
+    };
+    let (http, https) = status.map(|status| (status.http, status.https)).unwrap_or_default();
+    let admin = daemon.house.admin_address().map(|address| address.to_string());
+    Ports { http: port(http), https: port(https), admin: port(admin) }
+}
+
+/// The demo's ports are options of its command, and its file is written anew at each start.
+fn in_words_of_the_demo(refusal: Refusal, arguments: &DemoArguments) -> Refusal {
+    let Some(hint) = &refusal.hint else { return refusal };
+    let about_file = ["under [edge]", "with `[admin] listen"].iter().any(|words| hint.contains(words));
+    if !about_file {
+        return refusal;
+    }
+    let is_of = |port: u16| format!("{} ", refusal.message).contains(&format!(":{port} "));
+    let option = match () {
+        () if is_of(arguments.https) => "--https",
+        () if is_of(arguments.admin) => "--admin",
+        () => "--http",
+    };
+    refusal.hint(format!("stop that process, or choose another port: `prumo demo {option} PORT`"))
+}
+
+fn what_to_try(program: &Path, folder: &Path, ports: &Ports) -> String {
     let prumo = format!("{} --state {}", shorten(program), folder.display());
-    let DemoArguments { http, https, admin, .. } = arguments;
+    let Ports { http, https, admin } = ports;
     let (folder, authority) = (folder.display(), folder.join("certs").join("authority.pem").display().to_string());
     format!(
         "It runs. Open http://127.0.0.1:{http} or try, in another terminal:
@@ -164,6 +211,23 @@ fn cannot(path: &Path, error: &std::io::Error) -> Refusal {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Goal: a port that is taken is chosen anew by an option of the command, not in a file that the demo writes.
+    #[test]
+    fn a_taken_port_is_an_option() {
+        let arguments = DemoArguments { http: 80, https: 8443, admin: 7700, replicas: 3, folder: None };
+        let check = |message: &str, hint: &str, expected: &str| {
+            let refusal = Refusal::new(RefusalKind::Refused, message).hint(hint);
+            assert_eq!(in_words_of_the_demo(refusal, &arguments).hint.unwrap(), expected);
+        };
+        let edge = "stop that process, or choose another port under [edge]";
+        let said = |option| format!("stop that process, or choose another port: `prumo demo {option} PORT`");
+        check("the address 0.0.0.0:80 is taken by nginx (pid 7)", edge, &said("--http"));
+        check("the address 0.0.0.0:8443 is taken by nginx (pid 7)", edge, &said("--https"));
+        let admin = "stop that process, or choose another address with `[admin] listen = \"127.0.0.1:7701\"`";
+        check("the admin address 127.0.0.1:7700 is taken by prumo (pid 7)", admin, &said("--admin"));
+        check("the disk is full", "make room", "make room");
+    }
 
     /// Goal: the file that the demo writes is good, also when the program lies in a folder with an odd name.
     #[test]

@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 
 /// Where Debian and its children keep certificates of the machine's owner.
 const SYSTEM_FOLDER: &str = "usr/local/share/ca-certificates";
+/// Where its list is, and what says what goes into it.
+const LIST_FOLDER: &str = "etc/ssl/certs";
+const LIST_FILE: &str = "etc/ca-certificates.conf";
 /// Where tools are; the PATH of a user often has no `sbin`.
 const TOOL_FOLDERS: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
@@ -94,6 +97,13 @@ fn in_system(root: &Path, authority: &Authority, wish: Wish, clock: &Clock) -> O
         (Wish::Forget, false) => return Outcome::Done("system: nothing is there".to_owned()),
         _ => {}
     }
+    // Without its list and the file about it, the tool would fail, and after folders were made where somebody mistyped.
+    for needed in [LIST_FOLDER, LIST_FILE] {
+        if !root.join(needed).exists() {
+            let missing = root.join(needed);
+            return Outcome::Left(format!("system: nothing is changed, because there is no {}", missing.display()));
+        }
+    }
     let Some(update) = find("update-ca-certificates") else {
         let why = "this machine has no update-ca-certificates (package ca-certificates on Debian)";
         return Outcome::Left(format!("system: {why}; `prumo trust --print` shows the certificate"));
@@ -137,8 +147,8 @@ fn update_arguments(update: &Path, root: &Path, wish: Wish) -> Vec<String> {
         for (option, folder) in [
             ("--localcertsdir", SYSTEM_FOLDER),
             ("--certsdir", "usr/share/ca-certificates"),
-            ("--etccertsdir", "etc/ssl/certs"),
-            ("--certsconf", "etc/ca-certificates.conf"),
+            ("--etccertsdir", LIST_FOLDER),
+            ("--certsconf", LIST_FILE),
             ("--hooksdir", "etc/ca-certificates/update.d"),
         ] {
             arguments.extend([option.to_owned(), root.join(folder).display().to_string()]);

@@ -55,5 +55,6 @@ pub use crate::probe::Address;
 pub use crate::release::{DeployError, DeployStep, Deployed, Fault, Step, free_percent};
 pub use crate::run::{
     Adopted, Adoption, Endpoint, InFlight, Publish, Run, Secrets, Serving, Settings, StartError, Traffic, Wiring,
+    anything_runs,
 };
 pub use crate::status::{DeployStatus, ReplicaState, ReplicaStatus, ServiceState, ServiceStatus};

@@ -269,7 +269,8 @@ impl Run {
         };
         if Some(release) == view.status.release && to.is_some() && view.stopped == Stopped::No {
             let message = format!("release {release} of `{service}` serves already");
-            return Err(DeployError::new(Fault::Refused, service, message).hint("`prumo restart` starts it again"));
+            return Err(DeployError::new(Fault::Refused, service, message)
+                .hint(format!("`prumo restart {service}` starts it again")));
         }
         let found = self.shared.journal.release(service, release).await;
         let spec = found.map_err(|error| unread(service, &error))?.ok_or_else(|| {
@@ -487,6 +488,12 @@ impl Run {
 fn unread(service: &str, error: &LedgerError) -> DeployError {
     DeployError::new(Fault::Ledger, service, format!("the releases of `{service}` cannot be read: {error}"))
         .hint(error.hint())
+}
+
+/// Whether processes of replicas live that were started out of this state folder.
+pub fn anything_runs(state: &Path) -> bool {
+    let site = fs::read_to_string(state.join("run").join("site")).unwrap_or_default();
+    !site.is_empty() && !crate::driver::tree::marked(&site).is_empty()
 }
 
 /// Makes the folders and returns the name of this state folder in markers: random, and kept beside the ledger so that

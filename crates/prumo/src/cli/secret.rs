@@ -1,11 +1,12 @@
 //! `prumo secret`: through the running prumo, so that it is audited, or straight in the state folder before the first start.
 
-use std::io::{IsTerminal, Read};
+use std::io::{BufRead, IsTerminal, Read};
 use std::os::fd::AsFd;
 
 use prumo_api::ask::SecretNames;
 use prumo_api::route::encode;
 use prumo_api::{Refusal, RefusalKind};
+use rustix::process::Signal;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, tcgetattr, tcsetattr};
 use serde_json::{Value, json};
 
@@ -13,9 +14,6 @@ use super::args::{Common, SecretAction};
 use super::{Console, Exit, Outcome, Printer, on_runtime};
 use crate::secrets::Secrets;
 use crate::state;
-
-/// What a terminal sends for Ctrl-C.
-const CTRL_C: u8 = 3;
 
 /// The largest value that is read.
 const VALUE_BYTES_MAX: u64 = 64 * 1024;
@@ -82,21 +80,40 @@ fn read_value(name: &str) -> Result<String, Refusal> {
 fn read_hidden(name: &str) -> std::io::Result<String> {
     let input = std::io::stdin();
     let shown = tcgetattr(input.as_fd())?;
+    let ctrl_c = shown.special_codes[SpecialCodeIndex::VINTR];
     let mut hidden = shown.clone();
-    // Ctrl-C ends the line instead of this program, which would leave the terminal without its echo.
+    // Ctrl-C ends the line first and this program after that: at once, it would leave the terminal without its echo.
     hidden.local_modes.remove(LocalModes::ECHO | LocalModes::ISIG);
-    hidden.special_codes[SpecialCodeIndex::VEOL] = CTRL_C;
+    hidden.local_modes.insert(LocalModes::ICANON);
+    hidden.special_codes[SpecialCodeIndex::VEOL] = ctrl_c;
     eprint_now(&format!("value of {name} (not shown): "));
     tcsetattr(input.as_fd(), OptionalActions::Now, &hidden)?;
-    let mut value = String::new();
-    let read = input.read_line(&mut value);
+    let read = read_line(&mut input.lock(), ctrl_c);
     tcsetattr(input.as_fd(), OptionalActions::Now, &shown)?;
     eprint_now("\n");
-    read?;
-    if value.as_bytes().contains(&CTRL_C) {
+    let line = read?;
+    if line.last() == Some(&ctrl_c) {
+        // What the terminal would have done; a shell script around this one ends with it.
+        rustix::process::kill_current_process_group(Signal::INT)?;
         return Err(std::io::Error::new(std::io::ErrorKind::Interrupted, "Ctrl-C was pressed"));
     }
+    let value = String::from_utf8(line).map_err(|_| std::io::Error::other("it is not UTF-8"))?;
     Ok(without_line_break(value))
+}
+
+/// Up to the end of the line, of the input, or to Ctrl-C, which is then the last byte.
+fn read_line(input: &mut impl BufRead, ctrl_c: u8) -> std::io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    loop {
+        let part = input.fill_buf()?;
+        let end = part.iter().position(|&byte| byte == b'\n' || byte == ctrl_c).map(|last| last + 1);
+        let taken = end.unwrap_or(part.len());
+        line.extend_from_slice(&part[..taken]);
+        input.consume(taken);
+        if end.is_some() || taken == 0 {
+            return Ok(line);
+        }
+    }
 }
 
 fn eprint_now(text: &str) {
@@ -109,4 +126,20 @@ fn without_line_break(mut value: String) -> String {
     let kept = value.trim_end_matches(['\n', '\r']).len();
     value.truncate(kept);
     value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Goal: a hidden line ends with the line break, with the input, and at once with Ctrl-C.
+    #[test]
+    fn a_hidden_line_ends() {
+        let check = |input: &[u8], expected: &[u8]| assert_eq!(read_line(&mut &*input, 3).unwrap(), expected);
+        check(b"value\nmore", b"value\n");
+        check(b"value", b"value");
+        check(b"", b"");
+        check(b"val\x03ue\n", b"val\x03");
+        check(b"\x03", b"\x03");
+    }
 }

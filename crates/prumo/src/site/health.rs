@@ -11,8 +11,14 @@ use super::Site;
 impl Site {
     /// How each part and each service is.
     pub(crate) async fn health(&self) -> HealthReport {
+        let asked = self.parts.clock.now();
+        let services = self.status(None).await.map(|status| status.services).unwrap_or_default();
+        let took = self.milliseconds_since(asked);
+        let (config, standing) = (self.config(), self.standing());
+        let open = || config.routes.iter().filter(|route| !standing.closes(route));
+        let is_asked = |name: &str| open().any(|route| route.asked().any(|to| to == name));
         let mut checks = vec![
-            self.edge_health(),
+            self.edge_health(&with_nobody(&services, is_asked)),
             self.run_health(),
             self.ledger_health().await,
             self.disk_health(),
@@ -21,15 +27,7 @@ impl Site {
         checks.extend(self.keeper_health());
         checks.extend(self.maintenance_health());
         checks.extend(self.certificate_health());
-        let asked = self.parts.clock.now();
-        if let Ok(status) = self.status(None).await {
-            let took = self.milliseconds_since(asked);
-            let (config, standing) = (self.config(), self.standing());
-            let open = || config.routes.iter().filter(|route| !standing.closes(route));
-            let is_asked = |name: &str| open().any(|route| route.asked().any(|to| to == name));
-            let of = |service: &ServiceStatus| service_health(service, is_asked(&service.service), took);
-            checks.extend(status.services.iter().map(of));
-        }
+        checks.extend(services.iter().map(|service| service_health(service, is_asked(&service.service), took)));
         HealthReport::of(checks)
     }
 
@@ -50,17 +48,17 @@ impl Site {
     }
 
     /// Fewer cores than there should be serve less; none serve nobody.
-    fn edge_health(&self) -> HealthCheck {
+    fn edge_health(&self, with_nobody: &[&str]) -> HealthCheck {
         let asked = self.parts.clock.now();
         let report = self.parts.edge.report();
         let cores = format!("{} of {}", report.cores_living, crate::cli::count(report.cores, "core"));
         let connections = crate::cli::count(report.connections as usize, "connection");
-        let (status, message) = match (report.cores_living, &report.services_without_upstream[..]) {
+        let (status, message) = match (report.cores_living, with_nobody) {
             (0, _) => (HealthWord::Unhealthy, format!("{cores}: nothing is served")),
             (living, _) if living < report.cores => (HealthWord::Degraded, format!("{cores}, {connections}")),
             (_, []) => (HealthWord::Healthy, format!("{cores}, {connections}")),
             (_, services) => {
-                (HealthWord::Degraded, format!("{cores}, {connections}, no replica of {}", services.join(", ")))
+                (HealthWord::Degraded, format!("{cores}, {connections}, nobody answers for {}", services.join(", ")))
             }
         };
         self.check("edge", status, asked, message)
@@ -141,18 +139,24 @@ impl Site {
     }
 }
 
+/// The services to which an open route leads, and which have nobody to answer.
+fn with_nobody(services: &[ServiceStatus], is_asked: impl Fn(&str) -> bool) -> Vec<&str> {
+    let named = services.iter().filter(|service| service.healthy == 0 && is_asked(&service.service));
+    named.map(|service| service.service.as_str()).collect()
+}
+
 fn service_health(service: &ServiceStatus, is_asked: bool, took: f64) -> HealthCheck {
     let (status, message) = verdict(service, is_asked);
     HealthCheck { name: format!("service/{}", service.service), status, response_time_ms: took, message }
 }
 
-/// One measure for every service: who is asked, because an open route leads there with a share above 0, and has nobody to answer is unhealthy,
-/// whatever the reason; so is one that should run and does not. With fewer than wanted it is degraded, and so is one that
-/// a person stopped and nobody asks, because it should not be forgotten.
+/// One measure for every service: who is asked, because an open route leads there with a share above 0, and has nobody to
+/// answer is unhealthy, whatever the reason; so is one that prumo should run and does not. With fewer than wanted it is degraded, and so is
+/// one that nobody asks and that a person stopped or somebody else runs, because it should not be forgotten.
 fn verdict(service: &ServiceStatus, is_asked: bool) -> (HealthWord, String) {
-    let is_stopped = service.state == "stopped";
+    let is_to_run = !matches!(service.state.as_str(), "stopped" | "outside" | "unreachable");
     let status = match (service.healthy, service.wanted) {
-        (0, _) if is_asked || !is_stopped => HealthWord::Unhealthy,
+        (0, _) if is_asked || is_to_run => HealthWord::Unhealthy,
         (0, _) => HealthWord::Degraded,
         (healthy, wanted) if healthy < wanted => HealthWord::Degraded,
         _ => HealthWord::Healthy,
@@ -161,7 +165,11 @@ fn verdict(service: &ServiceStatus, is_asked: bool) -> (HealthWord, String) {
     let message = match service.state.as_str() {
         "stopped" if is_asked => format!("{stopped}; until then its requests get a 503"),
         "stopped" => stopped,
-        "outside" | "unreachable" => format!("{}/{} addresses reachable", service.healthy, service.wanted),
+        "outside" | "unreachable" => {
+            // What the probes found last.
+            let why: String = service.notes.iter().map(|note| format!("; {note}")).collect();
+            format!("{}/{} addresses reachable{why}", service.healthy, service.wanted)
+        }
         _ => {
             let why = service.notes.first().filter(|_| service.state == "failed");
             let why = why.map(|why| format!(": {why}")).unwrap_or_default();
@@ -202,8 +210,9 @@ mod tests {
             check("unhealthy", is_asked, 0, 3, HealthWord::Unhealthy);
             check("starting", is_asked, 0, 1, HealthWord::Unhealthy);
             check("failed", is_asked, 0, 1, HealthWord::Unhealthy);
-            check("unreachable", is_asked, 0, 1, HealthWord::Unhealthy);
         }
+        check("unreachable", true, 0, 1, HealthWord::Unhealthy);
+        check("unreachable", false, 0, 1, HealthWord::Degraded);
         check("stopped", true, 0, 0, HealthWord::Unhealthy);
         check("stopped", false, 0, 0, HealthWord::Degraded);
     }
