@@ -406,7 +406,11 @@ impl<'t> Reader<'t> {
         if below || above {
             let (limit, bound) = if below { ("at least", least) } else { ("at most", most) };
             let message = format!("`{}` must be {limit} {}", entry.key(), bare(bound));
-            let hint = format!("`{}` goes from {} to {}", entry.key(), bare(least), bare(most));
+            let mut hint = format!("`{}` goes from {} to {}", entry.key(), bare(least), bare(most));
+            let number = self.written(entry.node).trim_matches('"');
+            if below && bare(least).ends_with('B') && number.bytes().all(|byte| byte.is_ascii_digit()) {
+                hint = format!("`{number}` without a unit is bytes: `{number}MB` has one; {hint}");
+            }
             self.report(entry.node.span(), message, hint);
         }
         !below && !above

@@ -562,10 +562,12 @@ fn no_such_service(name: &str, config: &Config) -> Refusal {
             .hint("change its `at` and send prumo a SIGHUP, or `prumo deploy` the whole file");
     }
     let refusal = Refusal::new(RefusalKind::NoSuchThing, format!("there is no service `{name}`"));
-    match prumo_config::nearest(name, config.services.keys().map(String::as_str)) {
+    let names = || config.services.keys().chain(config.outside.keys()).map(String::as_str);
+    match prumo_config::nearest(name, names()) {
         Some(near) => refusal.hint(format!("did you mean `{near}`?")),
         None => {
-            let names: Vec<&str> = config.services.keys().map(String::as_str).collect();
+            let mut names: Vec<&str> = names().collect();
+            names.sort_unstable();
             refusal.hint(format!("the services are {}", names.join(", ")))
         }
     }

@@ -128,7 +128,10 @@ fn traffic_tells_run(edge: &Edge, elders: &Elders) -> prumo_run::Traffic {
 fn secrets_reach_replicas(secrets: Secrets, clock: &Clock) -> prumo_run::Secrets {
     let clock = clock.clone();
     Arc::new(move |source| match source {
-        SecretSource::Named(name) => secrets.value(name).map(Secret::new).map_err(|refusal| refusal.message),
+        SecretSource::Named(name) => secrets.value(name).map(Secret::new).map_err(|refusal| match refusal.kind {
+            RefusalKind::NoSuchThing => format!("{}: `prumo secret set {name}` stores it", refusal.message),
+            _ => refusal.message,
+        }),
         elsewhere => prumo_run::driver::secret::fetch(elsewhere, &clock),
     })
 }

@@ -204,7 +204,7 @@ impl Owner {
         self.end_deploy(service, candidate.version.deploy, "failed", failed.message.clone()).await;
         let Some(kept) = self.services.get_mut(service) else { return };
         kept.deploys_failed += 1;
-        kept.last_failure = Some(failed.message.clone());
+        kept.last_failure = Some((candidate.version.release, failed.message.clone()));
         if let Some(reply) = kept.deploy.take().and_then(|deploy| deploy.reply) {
             drop(reply.send(Err(failed)));
         }

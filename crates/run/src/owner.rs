@@ -75,8 +75,8 @@ pub(crate) struct Service {
     pub(crate) restarts: u64,
     pub(crate) deploys_done: u64,
     pub(crate) deploys_failed: u64,
-    /// Why the last deploy failed, until one succeeds.
-    pub(crate) last_failure: Option<String>,
+    /// The release of the last deploy that failed, and why, until one succeeds.
+    pub(crate) last_failure: Option<(u64, String)>,
 }
 
 /// A deploy under way and whoever waits for it.

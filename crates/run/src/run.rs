@@ -277,8 +277,21 @@ impl Run {
             let message = format!("there is no release {release} of `{service}`, or no longer");
             DeployError::new(Fault::Unknown, service, message).hint("the newest 20 releases are kept")
         })?;
+        let message = going_back(view.status.release, view.failed, Some(release) == view.status.previous);
+        drop(steps.try_send(Step {
+            service: service.to_owned(),
+            release: Some(release),
+            step: DeployStep::Preflight,
+            message,
+        }));
         let prepared = self.prepare(ServiceSpec::clone(&spec), Some(release), &steps).await?;
-        self.begin(Kind::Rollback, prepared, Some(release), &steps).await
+        let begun = self.begin(Kind::Rollback, prepared, Some(release), &steps).await;
+        begun.map_err(|error| match (error.fault, error.hint.clone()) {
+            (Fault::Unhealthy, Some(hint)) => error.hint(format!(
+                "{hint}; a rollback brings back the command and the configuration, and the files on disk are as they are"
+            )),
+            _ => error,
+        })
     }
 
     /// Starts the serving release again beside itself and stops the old replicas when the new ones are healthy. Starts
@@ -488,6 +501,17 @@ impl Run {
 fn unread(service: &str, error: &LedgerError) -> DeployError {
     DeployError::new(Fault::Ledger, service, format!("the releases of `{service}` cannot be read: {error}"))
         .hint(error.hint())
+}
+
+/// Where a rollback goes, for whoever takes the last deploy for the one that serves.
+fn going_back(serving: Option<u64>, failed: Option<u64>, is_previous: bool) -> String {
+    let to = if is_previous { "going back to this release, which served before" } else { "going back to this release" };
+    match (serving, failed) {
+        (Some(serving), Some(failed)) => {
+            format!("{to}; release {serving} serves, the failed release {failed} never did")
+        }
+        _ => to.to_owned(),
+    }
 }
 
 /// Whether processes of replicas live that were started out of this state folder.

@@ -197,6 +197,8 @@ pub(crate) struct View {
     pub(crate) restarts: u64,
     pub(crate) deploys_done: u64,
     pub(crate) deploys_failed: u64,
+    /// The release of the last deploy, if it failed.
+    pub(crate) failed: Option<u64>,
     trees: BTreeMap<String, Tree>,
 }
 
@@ -267,6 +269,7 @@ fn view(
         restarts: service.restarts,
         deploys_done: service.deploys_done,
         deploys_failed: service.deploys_failed,
+        failed: service.last_failure.as_ref().map(|(release, _)| *release),
         trees: trees.collect(),
     }
 }
@@ -325,7 +328,7 @@ fn notes(service: &Service, wanted: &Wanted, replicas: &[Replica]) -> Vec<String
     for replica in replicas.iter().filter(|replica| replica.crash_looping && !replica.state.is_healthy()) {
         notes.push(format!("{} is in a crash loop: it ended {} times", replica.id, replica.ends));
     }
-    if let Some(failure) = &service.last_failure {
+    if let Some((_, failure)) = &service.last_failure {
         notes.push(format!("the last deploy failed: {failure}"));
     }
     if service.stopped == Stopped::NotInFile {

@@ -10,7 +10,8 @@ use crate::resolved::{Hsts, MetricsAccess, Port, RedirectHttps};
 use crate::value::{Cidr, Size};
 
 table! {
-    /// The front door: listeners, and limits for every request.
+    /// The front door: listeners, and limits for every request. A change takes effect when prumo itself starts again, as by
+    /// `prumo upgrade`; only those of `allow`, `deny`, `hsts` and `headers` are taken by a deploy.
     pub struct Edge as "edge", "[edge]", check rules::edge {
         /// The address to listen on, or a list of several. "::" takes IPv4 clients too, unless "0.0.0.0" is also listed.
         address: Vec<IpAddr> as Addresses = "127.0.0.1",

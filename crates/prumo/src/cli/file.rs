@@ -41,9 +41,13 @@ pub(crate) fn check(common: &Common, printer: Printer) -> Outcome {
         printer.document(&json!({ "good": false, "certificates": certificates.faults, "warnings": warnings }));
         return Ok(say_bad(printer, &certificates.refusal(&file.shown()), &warnings));
     }
-    let (services, routes) = (config.services.len(), config.routes.len());
+    let (services, outside, routes) = (config.services.len(), config.outside.len(), config.routes.len());
     printer.document(&json!({ "good": true, "services": services, "routes": routes, "warnings": warnings }));
-    printer.line(format!("{} is good: {}, {}", file.shown(), count(services, "service"), count(routes, "route")));
+    let mut counted = vec![count(services, "service"), count(routes, "route")];
+    if outside > 0 {
+        counted.insert(1, format!("{outside} outside"));
+    }
+    printer.line(format!("{} is good: {}", file.shown(), counted.join(", ")));
     warnings.iter().for_each(|warning| printer.warn(warning));
     Ok(Exit::Done)
 }

@@ -15,6 +15,12 @@ pub(crate) async fn status(console: &Console, service: Option<&str>, short: bool
     let heads = columns(&heads);
     if short {
         heads.iter().for_each(|line| console.printer.answer(line));
+        if !status.maintenance.is_empty() {
+            let routes = status.maintenance.join(", ");
+            console
+                .printer
+                .answer(format!("{} in maintenance: {routes}", console.printer.paint(Colour::Yellow, "note:")));
+        }
         return Ok(Exit::Done);
     }
     if service.is_none() {

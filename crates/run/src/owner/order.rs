@@ -157,8 +157,8 @@ impl Owner {
     async fn stop(&mut self, service: &str, stopped: Stopped) -> Result<(), DeployError> {
         self.known(service)?;
         self.journal.stopped(service, stopped).await.map_err(|error| unwritten(service, &error))?;
-        self.give_up(service, "the service was stopped").await;
         self.set_stopped(service, stopped);
+        self.give_up(service, "the service was stopped").await;
         tracing::info!(service, "service stopped");
         Ok(())
     }
