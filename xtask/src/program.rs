@@ -43,16 +43,6 @@ impl Program {
         Program::new("prlimit").args([&limit, "taskset", "--cpu-list", core]).arg(program)
     }
 
-    /// The same for a program that goes before all others of its core, where the system lets us say so: what keeps time is
-    /// itself never late.
-    pub(crate) fn first_on_core(core: &str, program: impl AsRef<OsStr>) -> Program {
-        let may_be_first = Program::new("chrt").args(["--fifo", "1", "true"]).run().is_ok();
-        if !may_be_first {
-            return Program::on_core(core, program);
-        }
-        Program::on_core(core, "chrt").args(["--fifo", "1"]).arg(program)
-    }
-
     /// The cargo that runs this xtask, so that a chosen toolchain stays chosen.
     pub(crate) fn cargo() -> Program {
         Program::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))

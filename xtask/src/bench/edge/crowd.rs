@@ -34,16 +34,7 @@ pub(super) fn binary() -> PathBuf {
 
 /// Runs the crowd to its end, and reads what it says.
 pub(super) fn ask(arguments: &[&str]) -> Result<Value, Failure> {
-    read(Program::on_core(OTHER_CORE, binary()).args(arguments))
-}
-
-/// The same for a crowd that keeps time.
-pub(super) fn ask_on_time(arguments: &[&str]) -> Result<Value, Failure> {
-    read(Program::first_on_core(OTHER_CORE, binary()).args(arguments))
-}
-
-fn read(crowd: Program) -> Result<Value, Failure> {
-    let said = crowd.output()?;
+    let said = Program::on_core(OTHER_CORE, binary()).args(arguments).output()?;
     serde_json::from_str(said.trim()).map_err(|_| Failure::new(format!("the crowd said no account but: {said}")))
 }
 
