@@ -21,11 +21,8 @@ use bytes::Bytes;
 use http::Request;
 use prumo_clock::{Clock, Simulation, Timestamp};
 use prumo_edge::{Address, Settings, Upstream};
-use site::{Site, Wire, eventually};
+use site::{PATHS, Site, Wire, eventually};
 use streams::{collect, connect, converse, send};
-
-/// Both ways through the edge.
-const PATHS: [bool; 2] = [true, false];
 
 const POST: &[u8] = b"POST /up HTTP/1.1\r\nHost: a.test\r\nContent-Length: 5\r\nExpect: 100-continue\r\n\r\n";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone";

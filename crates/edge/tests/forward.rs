@@ -18,11 +18,8 @@ use std::time::Duration;
 
 use prumo_clock::{Clock, Timestamp};
 use prumo_edge::{AccessLog, LineFormat, Route, Settings, Share};
-use site::{App, Gate, Site, eventually, forward};
+use site::{App, Gate, PATHS, Site, eventually, forward};
 use streams::{collect, connect, converse, get};
-
-/// Both ways through the edge.
-const PATHS: [bool; 2] = [true, false];
 
 /// Goal: a client whose chunks are not framed as they must be is told 400 and counted for that, and not as one that has
 /// gone; its connection ends, and the app never takes what it has for a whole request.

@@ -21,10 +21,7 @@ use prumo_edge::{Port, Settings, Traffic};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
-use site::{App, Gate, Site, Wire, eventually, forward, reply_with};
-
-/// Both ways through the edge.
-const PATHS: [bool; 2] = [true, false];
+use site::{App, Gate, PATHS, Site, Wire, eventually, forward, reply_with};
 
 /// Longer than any test.
 const NEVER: Duration = Duration::from_secs(3600);

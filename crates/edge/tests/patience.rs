@@ -19,11 +19,8 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use prumo_clock::{Clock, Timestamp};
 use prumo_edge::{AccessLog, Address, LineFormat, Settings, Share, Upstream};
-use site::{App, Site, Wire, eventually, forward};
+use site::{App, PATHS, Site, Wire, eventually, forward};
 use streams::{H2App, connect, converse, next, ok, post, send};
-
-/// Both ways through the edge.
-const PATHS: [bool; 2] = [true, false];
 
 /// An app that sends an event each time that the test says so.
 fn events() -> (App, mpsc::Sender<&'static str>) {

@@ -23,6 +23,9 @@ use prumo_clock::{Clock, Simulation};
 use prumo_drain::{Drain, Stage};
 use prumo_edge::{Action, Address, Edge, Forward, InFlight, Port, Route, Settings, Upstream};
 
+/// Both ways through the edge: with the fast path, and without.
+pub const PATHS: [bool; 2] = [true, false];
+
 /// An edge with the service `app` behind every host and path.
 pub struct Site {
     pub edge: Edge,
